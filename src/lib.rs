@@ -1,0 +1,12 @@
+//! kubekeel: a control-plane bootstrap installer. It tells you what will restart, swaps atomically, proves that
+//! exactly that runs, and puts it back if not, with the API server down.
+//!
+//! One pipeline serves every command: configuration and observation make a desired state, the difference makes a plan,
+//! and the plan is either printed or applied and proven. ARCHITECTURE.md shows the rooms.
+
+pub mod config;
+pub mod diagnose;
+pub mod error;
+pub mod layout;
+pub mod phase;
+pub mod release;

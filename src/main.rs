@@ -1,0 +1,2 @@
+//! kubekeel
+fn main() {}

@@ -1,0 +1,79 @@
+//! The supported Kubernetes minors: one row each.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A Kubernetes version, `v1.37.2` or `v1.38.0-rc.1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// Minor of Kubernetes 1.
+    pub minor: u32,
+    /// Patch release.
+    pub patch: u32,
+    /// What follows the patch, with its `-` or `+`; empty for a release.
+    pub suffix: String,
+}
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("{text:?} is not a version like v1.37.2");
+        let digits = text.strip_prefix('v').unwrap_or(text);
+        let end = digits.find(['-', '+']).unwrap_or(digits.len());
+        let (numbers, suffix) = digits.split_at(end);
+        let mut parts = numbers.split('.').map(|part| {
+            let canonical = part.len() == 1 || !part.starts_with('0');
+            part.parse::<u32>().ok().filter(|_| canonical && part.bytes().all(|b| b.is_ascii_digit()))
+        });
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(Some(1)), Some(Some(minor)), Some(Some(patch)), None) => {
+                Ok(Self { minor, patch, suffix: suffix.into() })
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v1.{}.{}{}", self.minor, self.patch, self.suffix)
+    }
+}
+
+/// What one Kubernetes minor brings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Minor of Kubernetes 1.
+    pub minor: u32,
+    /// The patch release that is taken when the configuration names no version and no kubelet is installed.
+    pub newest_patch: u32,
+    /// Tag of the etcd image (`constants.go`, `SupportedEtcdVersion`).
+    pub etcd: &'static str,
+    /// Tag of the pause image.
+    pub pause: &'static str,
+    /// `apiserver-kubelet-client` carries `O=kubeadm:cluster-admins` (until 1.36; 1.37 binds its user instead).
+    pub kubelet_client_is_cluster_admin: bool,
+}
+
+/// Supported minors, oldest first.
+pub const RELEASES: [Release; 3] = [
+    Release { minor: 35, newest_patch: 1, etcd: "3.6.6-0", pause: "3.10.1", kubelet_client_is_cluster_admin: true },
+    Release { minor: 36, newest_patch: 3, etcd: "3.6.8-0", pause: "3.10.2", kubelet_client_is_cluster_admin: true },
+    Release { minor: 37, newest_patch: 2, etcd: "3.7.0-0", pause: "3.10.2", kubelet_client_is_cluster_admin: false },
+];
+
+/// The newest supported minor.
+pub const NEWEST: &Release = &RELEASES[RELEASES.len() - 1];
+
+/// The row of a minor, if it is supported.
+pub fn release(minor: u32) -> Option<&'static Release> {
+    RELEASES.iter().find(|release| release.minor == minor)
+}
+
+impl Release {
+    /// The version that this row stands for when none is named.
+    pub fn newest(&self) -> Version {
+        Version { minor: self.minor, patch: self.newest_patch, suffix: String::new() }
+    }
+}
