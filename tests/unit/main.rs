@@ -1,1 +1,3 @@
-//! unit
+//! Tests that need no lab: pure functions, and real files below a temporary root.
+
+mod architecture;
