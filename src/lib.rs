@@ -7,6 +7,8 @@
 pub mod config;
 pub mod diagnose;
 pub mod error;
+pub mod kubelet;
 pub mod layout;
+pub mod manifest;
 pub mod phase;
 pub mod release;

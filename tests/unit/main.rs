@@ -1,1 +1,4 @@
 //! unit
+
+mod manifest;
+mod sample;
