@@ -121,7 +121,7 @@ pub(super) fn inputs(component: Component, config: &Config) -> Vec<Problem> {
 }
 
 fn environment_variable(variable: &Value) -> Option<String> {
-    if !variable["name"].as_str().is_some_and(|name| !name.is_empty()) {
+    if variable["name"].as_str().is_none_or(str::is_empty) {
         return Some("has no name".into());
     }
     if has_nul(variable) {
@@ -163,7 +163,9 @@ fn difference(left: &Value, right: &Value, path: &str) -> Option<String> {
     match (left, right) {
         (Value::Object(l), Value::Object(r)) => {
             let missing = l.keys().find(|key| !r.contains_key(*key)).or_else(|| r.keys().find(|k| !l.contains_key(*k)));
-            missing.map(|key| at(key)).or_else(|| l.iter().find_map(|(key, value)| difference(value, &r[key], &at(key))))
+            missing
+                .map(|key| at(key))
+                .or_else(|| l.iter().find_map(|(key, value)| difference(value, &r[key], &at(key))))
         }
         (Value::Array(l), Value::Array(r)) if l.len() == r.len() => {
             let mut pairs = l.iter().zip(r).enumerate();

@@ -17,8 +17,6 @@ pub(super) struct Context<'a> {
     pub component: Component,
     /// Image of the container.
     pub image: String,
-    /// kubeadm's annotation, by which it finds etcd and the API server again (`util/config/cluster.go`).
-    pub annotation: Option<Annotation>,
     /// Over the files of `files_read_once`.
     pub mounted_files_digest: Option<&'a str>,
     /// Minor of Kubernetes 1, for flags that came or went.
@@ -31,6 +29,8 @@ pub(super) struct Context<'a> {
     pub node_name: &'a str,
     /// Address that others use, without brackets.
     pub advertise_address: IpAddr,
+    /// The same for URLs.
+    pub advertise_host: String,
     /// Port of the API server.
     pub bind_port: u16,
     /// Loopback address of the family of the advertise address, for URLs.
@@ -62,15 +62,6 @@ pub(super) struct Context<'a> {
     pub mounts: Vec<HostMount>,
     /// Where the kubelet probes.
     pub probe: Probe,
-}
-
-/// An annotation of the pod.
-#[derive(Debug, Serialize)]
-pub(super) struct Annotation {
-    /// Key.
-    pub name: &'static str,
-    /// Value.
-    pub value: String,
 }
 
 /// A path of the host in the container.
@@ -111,7 +102,6 @@ impl<'a> Context<'a> {
         Self {
             component,
             image: image(component, config),
-            annotation: annotation(component, config, &client_url, &advertise_host),
             mounted_files_digest: node.mounted.get(&component).map(String::as_str),
             minor: cluster.release.minor,
             pki: &cluster.certificates_dir,
@@ -121,6 +111,7 @@ impl<'a> Context<'a> {
             bind_port: config.bind_port,
             loopback_host,
             peer_url: format!("https://{advertise_host}:2380"),
+            advertise_host,
             // kubeadm follows the URLs that etcd advertises when the user moves them.
             etcd_servers: Component::Etcd
                 .argument(config, "advertise-client-urls")
@@ -151,20 +142,6 @@ pub fn context_keys(config: &Config) -> Result<Vec<String>, String> {
     let context = serde_json::to_value(Context::new(Component::Etcd, config, &node)).map_err(|e| e.to_string())?;
     let keys = context.as_object().into_iter().flat_map(serde_json::Map::keys).cloned();
     Ok(keys.chain(["digest".into(), "env".into()]).collect())
-}
-
-fn annotation(component: Component, config: &Config, client_url: &str, advertise_host: &str) -> Option<Annotation> {
-    match component {
-        Component::Etcd => Some(Annotation {
-            name: "kubeadm.kubernetes.io/etcd.advertise-client-urls",
-            value: client_url.into(),
-        }),
-        Component::ApiServer => Some(Annotation {
-            name: "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint",
-            value: format!("{advertise_host}:{}", config.bind_port),
-        }),
-        Component::ControllerManager | Component::Scheduler => None,
-    }
 }
 
 fn kubeconfig(component: Component) -> String {

@@ -185,7 +185,10 @@ pub fn files_read_once(component: Component, config: &Config) -> Vec<String> {
     let defaults = match component {
         // client/pkg/transport/listener.go: the pool of authorities is built with the listener.
         Component::Etcd => {
-            vec![("peer-trusted-ca-file", pki.clone() + "/etcd/ca.crt"), ("trusted-ca-file", pki.clone() + "/etcd/ca.crt")]
+            vec![
+                ("peer-trusted-ca-file", pki.clone() + "/etcd/ca.crt"),
+                ("trusted-ca-file", pki.clone() + "/etcd/ca.crt"),
+            ]
         }
         Component::ApiServer => vec![
             // apiserver/pkg/storage/storagebackend/factory/etcd3.go: one TLS configuration per client.

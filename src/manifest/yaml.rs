@@ -55,29 +55,27 @@ fn write_block(value: &Value, indent: usize, out: &mut String) {
         Value::Object(members) if !members.is_empty() => {
             for (key, value) in members {
                 let key = if is_plain_key(key) { key.clone() } else { quote(key) };
-                out.push_str(&format!("{pad}{key}:"));
-                // A list stands at its key's column, a map one step in.
-                write_nested(value, if value.is_array() { indent } else { indent + 2 }, out);
+                let nested = value.as_object().is_some_and(|map| !map.is_empty()) || is_list(value);
+                out.extend([pad.as_str(), &key, if nested { ":\n" } else { ": " }]);
+                // A list stands at its key's column, a map one step in, a scalar on the key's line.
+                let indent = if is_list(value) { indent } else { indent + 2 };
+                write_block(value, if nested { indent } else { 0 }, out);
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for item in items {
-                out.push_str(&format!("{pad}-"));
-                write_nested(item, indent + 2, out);
+                let mut nested = String::new();
+                write_block(item, indent + 2, &mut nested);
+                // The first line of the item moves up to the dash.
+                out.extend([pad.as_str(), "- ", nested.trim_start_matches(' ')]);
             }
         }
-        _ => out.push_str(&format!("{pad}{}\n", flow(value))),
+        _ => out.extend([pad.as_str(), &flow(value), "\n"]),
     }
 }
 
-fn write_nested(value: &Value, indent: usize, out: &mut String) {
-    let empty = value.as_object().is_none_or(serde_json::Map::is_empty) && value.as_array().is_none_or(Vec::is_empty);
-    if empty {
-        out.push_str(&format!(" {}\n", flow(value)));
-    } else {
-        out.push('\n');
-        write_block(value, indent, out);
-    }
+fn is_list(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| !items.is_empty())
 }
 
 /// Names of fields stay readable; whatever YAML 1.1 could take for something else is quoted.
@@ -120,6 +118,6 @@ mod tests {
     #[test]
     fn blocks_look_written_by_hand() {
         let tree = json!({"apiVersion": "v1", "list": ["a", {"k": 1}], "map": {"on": true}});
-        assert_eq!(block(&tree), "apiVersion: \"v1\"\nlist:\n- \"a\"\n-\n  k: 1\nmap:\n  \"on\": true\n");
+        assert_eq!(block(&tree), "apiVersion: \"v1\"\nlist:\n- \"a\"\n- k: 1\nmap:\n  \"on\": true\n");
     }
 }

@@ -1,4 +1,6 @@
 //! unit
 
+mod kubelet;
 mod manifest;
+mod parity;
 mod sample;

@@ -8,7 +8,7 @@ use kubekeel::config::{
 use kubekeel::release::NEWEST;
 
 /// What `advertiseAddress: 192.0.2.10` and the node name `keel-1` make, everything else by default.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     Config {
         node: node(),
@@ -28,16 +28,8 @@ pub fn config() -> Config {
     }
 }
 
-/// Sets the networks as they are written in a configuration file.
-pub fn networks(config: &mut Config, service: &str, pod: &str) {
-    let parse = |networks: &str| networks.split(',').filter(|n| !n.is_empty()).map(|n| n.parse().unwrap()).collect();
-    let networking = &mut config.cluster.networking;
-    (networking.service_networks, networking.service_subnet) = (parse(service), service.into());
-    (networking.pod_networks, networking.pod_subnet) = (parse(pod), pod.into());
-}
-
 /// A flag.
-pub fn arg(name: &str, value: &str) -> Arg {
+pub(crate) fn arg(name: &str, value: &str) -> Arg {
     Arg { name: name.into(), value: value.into() }
 }
 

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Writes what kubeadm makes of every case. usage: regenerate.sh KUBEADM..., one kubeadm per Kubernetes minor.
-# Each kubeadm takes the cases of its own minor; nothing outside this directory changes (dry-run).
+# Writes what kubeadm makes of every case. usage: regenerate.sh 37=KUBEADM 36=KUBEADM, a kubeadm for the cases
+# of each Kubernetes minor. Nothing outside this directory changes (dry-run).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-for kubeadm in "$@"; do
-  minor=$("$kubeadm" version -o short | cut -d. -f2)
+for pair in "$@"; do
+  minor=${pair%%=*} kubeadm=${pair#*=}
   for config in $(grep -l "^kubernetesVersion: v1\.$minor\." "$here"/*/config.yaml); do
     case=$(dirname "$config")
     scratch=$(mktemp -d)
