@@ -1,1 +1,5 @@
 //! lab
+
+mod oracle;
+#[path = "../unit/sample.rs"]
+mod sample;
