@@ -1,1 +1,2 @@
 //! unit
+mod config;
