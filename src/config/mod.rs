@@ -10,6 +10,23 @@ use serde_json::{Map, Value};
 
 use crate::release::{Release, Version};
 
+mod cluster;
+mod documents;
+mod elsewhere;
+mod fields;
+mod given;
+mod init;
+mod kubelet;
+mod load;
+mod network;
+mod node;
+mod resolve;
+mod shape;
+mod value;
+mod yaml;
+
+pub use load::{Source, load};
+
 /// A complete configuration: every default filled in, everything validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -149,7 +166,7 @@ pub struct LocalEtcd {
 }
 
 /// `networking`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networking {
     /// `serviceSubnet` as it was written; a flag takes it verbatim.
     pub service_subnet: String,
