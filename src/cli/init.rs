@@ -92,12 +92,12 @@ pub(super) fn command() -> Command {
         .filter(|phase| phase.supported)
         .map(|phase| format!("  {:<36} {}", phase.name, phase.about))
         .collect();
-    let command = Command::new("init")
+    Init::augment_args(Command::new("init"))
         .about("Brings up a control plane on this node and proves it")
+        .long_about(None)
         .after_help(EXAMPLES)
         .after_long_help(format!("Phases, in order:\n{}\n\n{EXAMPLES}", phases.join("\n")))
-        .subcommand(phase_command());
-    Init::augment_args(command)
+        .subcommand(phase_command())
 }
 
 /// `init phase …`, generated from the list of phases.
@@ -121,7 +121,7 @@ fn phase_command() -> Command {
 
 fn leaf(name: &str, phase: &phase::Phase) -> Command {
     let about = if phase.supported { phase.about.to_owned() } else { format!("{} (not supported yet)", phase.about) };
-    Init::augment_args(Command::new(name.to_owned()).about(about))
+    Init::augment_args(Command::new(name.to_owned())).about(about).long_about(None)
 }
 
 /// The deepest subcommand: its matches and, when it is a phase, the phase's name.
@@ -263,12 +263,13 @@ fn show(plan: &Plan, output: Output, exit_code: bool) -> Result<()> {
 fn next_steps(config: &Config, changed: bool) -> String {
     let admin = layout::kubeconfig("admin.conf");
     let state = if changed { "is up" } else { "is up; nothing had to be done" };
-    format!(
-        "The control plane of {} ({}) {state}.\n\n\
-         Use it:              export KUBECONFIG={admin}\n\
-                              kubectl get pods -A\n\
-         Install a network:   kubectl apply -f <your CNI plug-in>.yaml\n\
-         Not installed yet:   CoreDNS, kube-proxy and bootstrap tokens come with a later version",
-        config.node.name, config.cluster.version
-    )
+    let lines = [
+        format!("The control plane of {} ({}) {state}.", config.node.name, config.cluster.version),
+        String::new(),
+        format!("Use it:             export KUBECONFIG={admin}"),
+        "                    kubectl get pods -A".into(),
+        "Install a network:  kubectl apply -f <your CNI plug-in>.yaml".into(),
+        "Not installed yet:  CoreDNS, kube-proxy and bootstrap tokens come with a later version".into(),
+    ];
+    lines.join("\n")
 }

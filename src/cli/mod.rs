@@ -41,16 +41,16 @@ Exit codes: 0 done, 1 a step failed, 2 the node is not fit, 3 wrong usage or con
 
 /// The whole command line.
 pub fn command() -> Command {
-    let command = Command::new("kubekeel")
+    Global::augment_args(Command::new("kubekeel"))
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
+        .long_about(None)
         .after_help(EXIT_CODES)
         .max_term_width(120)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(init::command())
-        .subcommand(render::command());
-    Global::augment_args(command)
+        .subcommand(render::command())
 }
 
 /// Parses, runs, and turns a failure into words and an exit code.

@@ -27,6 +27,9 @@ struct Render {
     /// Name of the Node
     #[arg(long, value_name = "NAME")]
     node_name: Option<String>,
+    /// Address that the API server tells others
+    #[arg(long, value_name = "IP")]
+    apiserver_advertise_address: Option<String>,
     /// Write the files below DIR instead of printing them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -36,17 +39,20 @@ struct Render {
 }
 
 pub(super) fn command() -> Command {
-    let command = Command::new("render")
+    Render::augment_args(Command::new("render"))
         .about("Renders the static pod manifests and the kubelet's files")
         .long_about("Renders the static pod manifests and the kubelet's files. Needs no root, no network and no clock, and reads nothing of the host: the same input gives the same bytes.")
-        .after_help(EXAMPLES);
-    Render::augment_args(command)
+        .after_help(EXAMPLES)
 }
 
 pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let args = Render::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
     let (name, text) = super::init::read_config(&args.config)?;
-    let overrides = Overrides { node_name: args.node_name.clone(), ..Overrides::default() };
+    let overrides = Overrides {
+        node_name: args.node_name.clone(),
+        advertise_address: args.apiserver_advertise_address.clone(),
+        ..Overrides::default()
+    };
     let source = config::Source { name: &name, text: &text };
     let config = config::load(Some(source), &overrides, &Facts::default())?;
     let inputs = if args.host { host_directories() } else { NodeInputs::default() };
