@@ -63,10 +63,22 @@ pub fn read(text: &str) -> Result<Read, ReadError> {
     Ok(Read { pod, annotated, digest })
 }
 
-/// Splits where the kubelet's reader splits (`apimachinery/pkg/util/yaml`): at a line that begins with `---`.
+/// What stands before the second document, or before the end mark of the first.
 fn first_document(text: &str) -> &str {
-    let text = text.strip_prefix("---\n").unwrap_or(text);
-    text.find("\n---").map_or(text, |end| &text[..=end])
+    let (mut offset, mut begun) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let mark = ["---", "..."].into_iter().find(|mark| {
+            line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        });
+        match mark {
+            Some(_) if begun => return &text[..offset],
+            Some(_) => begun = true,
+            // Comments and directives may stand before the first mark.
+            None => begun |= !line.trim().is_empty() && !line.starts_with(['#', '%']),
+        }
+        offset += line.len();
+    }
+    text
 }
 
 /// `sha256:<hex>` over the pod as JSON with sorted keys and no spaces, without [`DIGEST_ANNOTATION`].

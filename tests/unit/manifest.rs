@@ -207,6 +207,7 @@ fn the_digest_follows_meaning_and_not_bytes() {
     assert!(genuine(&format!("# a comment\n{text}\n\n")), "comments and white space are not the pod");
     assert!(genuine(&serde_json::to_string_pretty(&read(text).unwrap().pod).unwrap()), "JSON is the same pod");
     assert!(genuine(&format!("---\n{text}---\nkind: Pod\n")), "the kubelet takes the first document");
+    assert!(genuine(&format!("# a comment\n\n---\n{text}...\n- other\n")), "the first document begins after comments");
     assert!(!genuine(&text.replace("snapshot-count=10000", "snapshot-count=1")), "a flag was edited");
     assert!(!genuine(&text.replace("tier: control-plane", "tier: other")), "a label was edited");
     assert!(!genuine(&text.replace(DIGEST_ANNOTATION, "other")), "the digest is gone");
