@@ -5,10 +5,7 @@ use serde_json::{Value, json};
 use serde_yaml::options::DuplicateKeyPolicy;
 use sha2::{Digest, Sha256};
 
-use super::Component;
 use super::context::Context;
-use crate::config::Config;
-use crate::error::Problem;
 
 /// Annotation with the digest of the pod without this annotation. It reaches the mirror pod and the CRI sandbox.
 pub const DIGEST_ANNOTATION: &str = "kubekeel.io/manifest-digest";
@@ -66,10 +63,22 @@ pub fn read(text: &str) -> Result<Read, ReadError> {
     Ok(Read { pod, annotated, digest })
 }
 
-/// Splits where the kubelet's reader splits (`apimachinery/pkg/util/yaml`): at a line that begins with `---`.
+/// What stands before the second document, or before the end mark of the first.
 fn first_document(text: &str) -> &str {
-    let text = text.strip_prefix("---\n").unwrap_or(text);
-    text.find("\n---").map_or(text, |end| &text[..=end])
+    let (mut offset, mut begun) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let mark = ["---", "..."].into_iter().find(|mark| {
+            line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        });
+        match mark {
+            Some(_) if begun => return &text[..offset],
+            Some(_) => begun = true,
+            // Comments and directives may stand before the first mark.
+            None => begun |= !line.trim().is_empty() && !line.starts_with(['#', '%']),
+        }
+        offset += line.len();
+    }
+    text
 }
 
 /// `sha256:<hex>` over the pod as JSON with sorted keys and no spaces, without [`DIGEST_ANNOTATION`].
@@ -87,58 +96,6 @@ pub fn digest(pod: &Value) -> String {
     pod.sort_all_objects();
     let hash = Sha256::digest(pod.to_string());
     hash.iter().fold(String::from("sha256:"), |hex, byte| hex + &format!("{byte:02x}"))
-}
-
-/// Refuses what no static pod can be made of, before anything is rendered.
-pub(super) fn inputs(component: Component, config: &Config) -> Vec<Problem> {
-    let field = component.field();
-    let mut problems = vec![];
-    if component != Component::Etcd
-        && let Some(port) = component.argument(config, "secure-port")
-        && !port.parse::<u16>().is_ok_and(|port| port > 0)
-    {
-        let message = format!("secure-port {port:?} is not a port, and a component without one cannot be probed");
-        problems.push(Problem::new(format!("{field}.extraArgs"), message).hint("give a number from 1 to 65535"));
-    }
-    for arg in component.extra_args(config) {
-        // A process cannot be given one: arguments end there.
-        if arg.name.contains('\0') || arg.value.contains('\0') {
-            let message = format!("--{} contains a NUL character", arg.name.escape_default());
-            problems.push(Problem::new(format!("{field}.extraArgs"), message));
-        }
-    }
-    for (index, variable) in component.extra_envs(config).iter().enumerate() {
-        let subject = format!("{field}.extraEnvs[{index}]");
-        problems.extend(environment_variable(variable).map(|message| Problem::new(subject, message)));
-    }
-    for (index, volume) in component.extra_volumes(config).iter().enumerate() {
-        if [&volume.name, &volume.host_path, &volume.mount_path, &volume.path_type].iter().any(|s| s.contains('\0')) {
-            let subject = format!("{field}.extraVolumes[{index}]");
-            problems.push(Problem::new(subject, "contains a NUL character"));
-        }
-    }
-    problems
-}
-
-fn environment_variable(variable: &Value) -> Option<String> {
-    if variable["name"].as_str().is_none_or(str::is_empty) {
-        return Some("has no name".into());
-    }
-    if has_nul(variable) {
-        return Some("contains a NUL character".into());
-    }
-    // The kubelet refuses static pods that refer to objects of the API (pkg/api/pod/util.go, HasAPIObjectReference).
-    let reference = ["configMapKeyRef", "secretKeyRef"].into_iter().find(|key| !variable["valueFrom"][key].is_null());
-    reference.map(|key| format!("{key} cannot be used: a static pod may not refer to objects of the API"))
-}
-
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(members) => members.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
-        _ => false,
-    }
 }
 
 /// Reads one document without any tolerance: every field known, every value of its type.

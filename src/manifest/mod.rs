@@ -14,6 +14,7 @@ use crate::layout;
 
 mod check;
 mod context;
+mod inputs;
 mod probe;
 mod template;
 pub(crate) mod yaml;
@@ -138,12 +139,12 @@ pub fn render(component: Component, config: &Config, node: &NodeInputs) -> Resul
         let message = format!("the static pod {component} cannot be made from this configuration");
         Error::problems(Kind::Configuration, message, problems)
     };
-    let problems = check::inputs(component, config);
+    let context = context::Context::new(component, config, node);
+    let problems = inputs::problems(component, config, &context.mounts);
     if !problems.is_empty() {
         return Err(refuse(problems));
     }
     let rejected = |message| refuse(vec![Problem::new(component.field(), message)]);
-    let context = context::Context::new(component, config, node);
     // The digest is the pod's without itself, so the first pass carries none.
     let draft = template::render(&context, "").map_err(rejected)?;
     let digest = digest(&check::strict(&draft).map_err(rejected)?);

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use kubekeel::config::Config;
+use kubekeel::config::{Config, HostPathMount};
 use kubekeel::manifest::{Component, DIGEST_ANNOTATION, Manifest, NodeInputs, render};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -118,6 +118,30 @@ fn the_digest_reaches_the_kubelet() {
         let expected = render(component, &sample::config(), &NodeInputs::default()).unwrap().digest;
         assert_eq!(pod["metadata"]["annotations"][DIGEST_ANNOTATION], json!(expected), "{component}");
     }
+}
+
+/// What we let through, the kubelet lets through.
+#[test]
+fn unusual_names_and_volumes_are_accepted() {
+    let mut config = sample::config();
+    let types = ["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+    let volumes = types.iter().enumerate().map(|(index, path_type)| HostPathMount {
+        name: format!("{index}-{}", "x".repeat(61)),
+        host_path: format!("/with space: #{index}"),
+        mount_path: format!("/é{index}:*"),
+        read_only: index % 2 == 0,
+        path_type: (*path_type).into(),
+    });
+    config.cluster.api_server.extra_volumes = volumes.collect();
+    let names = ["a b", "1", "a.b-c", "!\"#$%&'()*+,-./:;<>?@[]^_`{|}~\\", "yes"];
+    let mut envs: Vec<Value> = names.iter().map(|name| json!({"name": name, "value": "on"})).collect();
+    envs.push(json!({"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}));
+    envs.push(json!({"name": "CPU", "value": null, "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}}));
+    config.cluster.api_server.extra_envs = envs;
+    let pods = seen_by_the_kubelet(&manifests(&config));
+    let container = &pods[&Component::ApiServer]["spec"]["containers"][0];
+    assert_eq!(container["env"].as_array().unwrap().len(), names.len() + 2);
+    assert_eq!(container["volumeMounts"].as_array().unwrap().len(), types.len() + 2);
 }
 
 /// Gives the values to every component as flags and as environment, and asks the kubelet what it read.

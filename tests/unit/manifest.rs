@@ -87,6 +87,8 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_configured_string_reads_back(texts in prop::array::uniform8(any_text())) {
         reads_back(&texts);
@@ -94,7 +96,7 @@ proptest! {
 }
 
 fn reads_back([node, pki, data, value, path, name, domain, repository]: &[String; 8]) {
-    let named = format!("zzz{name}");
+    let path = &format!("/{path}");
     let config = with(|config| {
         config.node.name.clone_from(node);
         config.cluster.certificates_dir.clone_from(pki);
@@ -103,9 +105,9 @@ fn reads_back([node, pki, data, value, path, name, domain, repository]: &[String
         config.cluster.image_repository.clone_from(repository);
         let api_server = &mut config.cluster.api_server;
         api_server.extra_args = vec![arg("x", value), arg("x", name)];
-        api_server.extra_envs = vec![json!({"name": named, "value": value})];
+        api_server.extra_envs = vec![json!({"name": "a b", "value": value})];
         api_server.extra_volumes = vec![HostPathMount {
-            name: named.clone(),
+            name: "extra".into(),
             host_path: path.clone(),
             mount_path: path.clone(),
             read_only: true,
@@ -122,30 +124,48 @@ fn reads_back([node, pki, data, value, path, name, domain, repository]: &[String
     let issuer = format!("--service-account-issuer=https://kubernetes.default.svc.{domain}");
     assert!(command.contains(&json!(issuer)));
     assert_eq!(command[command.len() - 2..], [json!(format!("--x={value}")), json!(format!("--x={name}"))]);
-    assert_eq!(container["env"], json!([{"name": named, "value": value}]));
+    assert_eq!(container["env"], json!([{"name": "a b", "value": value}]));
     assert_eq!(container["image"], json!(format!("{repository}/kube-apiserver:v1.37.2")));
     let mounts = container["volumeMounts"].as_array().unwrap();
-    assert!(mounts.contains(&json!({"name": named, "mountPath": path, "readOnly": true})));
+    assert!(mounts.contains(&json!({"name": "extra", "mountPath": path, "readOnly": true})));
 }
 
 #[test]
 fn what_no_static_pod_can_be_made_of_is_refused() {
     let env = |variable: Value| with(|config| config.cluster.api_server.extra_envs = vec![variable]);
     let args = |name: &str, value: &str| with(|c| c.cluster.api_server.extra_args = vec![arg(name, value)]);
-    let volume = |host_path: &str| {
-        let (name, mount_path, path_type) = ("v".into(), "/v".into(), String::new());
-        HostPathMount { name, host_path: host_path.into(), mount_path, read_only: false, path_type }
+    let volumes = |volumes: &[[&str; 4]]| {
+        let extra = volumes.iter().map(|[name, host_path, mount_path, path_type]| HostPathMount {
+            name: (*name).into(),
+            host_path: (*host_path).into(),
+            mount_path: (*mount_path).into(),
+            read_only: false,
+            path_type: (*path_type).into(),
+        });
+        with(|config| config.cluster.api_server.extra_volumes = extra.collect())
     };
-    let secret = json!({"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
-    for (config, expected) in [
+    let from = |sources: Value| env(json!({"name": "A", "valueFrom": sources}));
+    let node_name = json!({"fieldPath": "spec.nodeName"});
+    for (config, expected) in vec![
         (args("a", "x\0y"), "NUL"),
         (args("secure-port", "0"), "not a port"),
         (args("secure-port", "https"), "not a port"),
-        (with(|c| c.cluster.api_server.extra_volumes = vec![volume("/\0")]), "NUL"),
+        (volumes(&[["v", "/\0", "/v", ""]]), "hostPath \"/\\0\" is not an absolute path"),
+        (volumes(&[["v", "/v", "v", ""]]), "mountPath \"v\" is not an absolute path"),
+        (volumes(&[["v", "/a/../b", "/v", ""]]), "goes back"),
+        (volumes(&[["V", "/v", "/v", ""]]), "not a lower-case RFC 1123 label"),
+        (volumes(&[["v-", "/v", "/v", ""]]), "not a lower-case RFC 1123 label"),
+        (volumes(&[["v", "/v", "/v", "directory"]]), "pathType \"directory\" does not exist"),
+        (volumes(&[["v", "/v", "/v", ""], ["w", "/w", "/v", ""]]), "two volumes are mounted at \"/v\""),
+        (volumes(&[["v", "/v", "/etc/ssl/certs", ""]]), "two volumes are mounted at \"/etc/ssl/certs\""),
         (env(json!({"name": "A", "value": "\0"})), "NUL"),
         (env(json!({"value": "a"})), "has no name"),
         (env(json!("A=b")), "has no name"),
-        (env(secret), "secretKeyRef cannot be used"),
+        (env(json!({"name": "A=", "value": "a"})), "not printable ASCII"),
+        (from(json!({"secretKeyRef": {"name": "s", "key": "k"}})), "secretKeyRef cannot be used"),
+        (from(json!({"fieldRef": node_name, "resourceFieldRef": {"resource": "limits.cpu"}})), "exactly one source"),
+        (from(json!({})), "exactly one source"),
+        (env(json!({"name": "A", "value": "a", "valueFrom": {"fieldRef": node_name}})), "exclude each other"),
         (env(json!({"name": "A", "vaule": "a"})), "env[0].vaule is not a field"),
         (env(json!({"name": "A", "value": 5})), "invalid type: integer"),
         (env(json!({"name": "A", "valueFrom": {"fieldRef": {"path": "x"}}})), "fieldRef"),
@@ -187,6 +207,7 @@ fn the_digest_follows_meaning_and_not_bytes() {
     assert!(genuine(&format!("# a comment\n{text}\n\n")), "comments and white space are not the pod");
     assert!(genuine(&serde_json::to_string_pretty(&read(text).unwrap().pod).unwrap()), "JSON is the same pod");
     assert!(genuine(&format!("---\n{text}---\nkind: Pod\n")), "the kubelet takes the first document");
+    assert!(genuine(&format!("# a comment\n\n---\n{text}...\n- other\n")), "the first document begins after comments");
     assert!(!genuine(&text.replace("snapshot-count=10000", "snapshot-count=1")), "a flag was edited");
     assert!(!genuine(&text.replace("tier: control-plane", "tier: other")), "a label was edited");
     assert!(!genuine(&text.replace(DIGEST_ANNOTATION, "other")), "the digest is gone");
