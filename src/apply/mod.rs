@@ -210,14 +210,7 @@ impl Applier<'_> {
         let result = match action {
             KubeletAction::Enable => service::control("enable", unit).await,
             KubeletAction::Stop => service::control("stop", unit).await,
-            KubeletAction::Restart => match service::reload().await {
-                // A unit that gave up after too many starts has to be forgiven first.
-                Ok(()) => {
-                    let _ = service::control("reset-failed", unit).await;
-                    service::control("restart", unit).await
-                }
-                Err(error) => Err(error),
-            },
+            KubeletAction::Restart => restart_kubelet().await,
         };
         result.map_err(|error: ServiceError| {
             Error::new(Kind::Step, "the init system did not do as told")
@@ -274,6 +267,18 @@ impl Applier<'_> {
             host::sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+async fn restart_kubelet() -> Result<(), ServiceError> {
+    let status = service::status(service::KUBELET).await?;
+    if status.needs_reload {
+        service::reload().await?;
+    }
+    if status.active == "failed" {
+        // A unit that gave up after too many starts has to be forgiven first.
+        service::control("reset-failed", service::KUBELET).await?;
+    }
+    service::control("restart", service::KUBELET).await
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> Error {

@@ -202,6 +202,7 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
     if seen.is_empty() {
         return None;
     }
+    let distrust = seen.iter().any(|line| line.contains("x509") || line.contains("tls:"));
     // etcd takes a second or two; after that a refusal stays one.
     let mut seen = last(&seen, 2);
     if let Some(etcd) = evidence.pods.iter().find(|pod| pod.component == Component::Etcd) {
@@ -209,6 +210,16 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
             "etcd's own health port: {}",
             etcd.health.as_ref().map_or("not asked".into(), |health| format!("{health:?}"))
         ));
+    }
+    if distrust {
+        return finding(
+            evidence.waited >= Duration::from_secs(5),
+            "certificate",
+            Component::ApiServer.name(),
+            "kube-apiserver and etcd do not trust each other's certificates",
+            seen,
+            "compare the API server's etcd-cafile and etcd-certfile with etcd's certificate authority",
+        );
     }
     finding(
         evidence.waited >= Duration::from_secs(8),

@@ -39,7 +39,7 @@ pub(super) fn disk_full(evidence: &Evidence) -> Option<Finding> {
 /// What keeps a kubelet from starting: words of its log, cause, summary, remedy.
 const KUBELET_CAUSES: [(&[&str], &str, &str, &str); 6] = [
     (
-        &["cgroup v1", "cgroupv1"],
+        &["using cgroup v1"],
         "cgroup-v1",
         "the kubelet refuses to run on cgroup v1",
         "boot with cgroup v2, or set `failCgroupV1: false` in a KubeletConfiguration",
@@ -89,8 +89,11 @@ pub(super) fn kubelet_down(evidence: &Evidence) -> Option<Finding> {
     }
     // A unit that crash-looped before it was configured has restarts, too: only what it says since counts.
     let running = kubelet.is_running();
+    // The kubelet logs its whole configuration when it starts: only what is not information is a complaint.
+    let complaint = |line: &&String| !line.starts_with(['I', ' ', '\t']);
+    let complaints: Vec<_> = evidence.kubelet_log.iter().filter(complaint).cloned().collect();
     for (words, cause, summary, remedy) in KUBELET_CAUSES {
-        let seen = lines_with(&evidence.kubelet_log, words, 2);
+        let seen = lines_with(&complaints, words, 2);
         if !seen.is_empty() && !running {
             return finding(true, cause, "kubelet", summary, seen, remedy);
         }

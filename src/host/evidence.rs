@@ -29,8 +29,10 @@ pub async fn collect(
     view: &View,
     waited: Duration,
 ) -> Evidence {
-    let (kubelet, kubelet_log) =
-        tokio::join!(service::status(service::KUBELET), service::journal(service::KUBELET, KUBELET_LINES));
+    let (kubelet, kubelet_log) = tokio::join!(
+        service::status(service::KUBELET),
+        service::journal(service::KUBELET, now() - waited, KUBELET_LINES)
+    );
     let runs = view.pods.clone().unwrap_or_default();
     let mut missing_images = vec![];
     let mut runtime_cgroup_driver = None;

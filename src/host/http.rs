@@ -90,14 +90,23 @@ async fn get<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S, host
     };
     match attempt.await {
         Ok((http::StatusCode::OK, _)) => Health::Ready,
-        Ok((status, body)) => {
-            let body = String::from_utf8_lossy(&body);
-            // The verbose form lists what passed as well.
-            let failing: Vec<_> = body.lines().filter(|line| !line.starts_with("[+]")).take(4).collect();
-            Health::NotReady(format!("{}: {}", status.as_u16(), failing.join("; ")))
-        }
+        Ok((status, body)) => Health::NotReady(format!("{} {}", status.as_u16(), reason(&body))),
         Err(error) => Health::Broken(error.to_string()),
     }
+}
+
+/// Why a health port says no: the message of a `Status` object, or the checks that fail.
+fn reason(body: &[u8]) -> String {
+    if let Ok(status) = serde_json::from_slice::<serde_json::Value>(body)
+        && let Some(message) = status["message"].as_str()
+    {
+        return message.to_owned();
+    }
+    let body = String::from_utf8_lossy(body);
+    let failing = body.lines().filter_map(|line| line.strip_prefix("[-]")).take(4);
+    // The reason is withheld from everybody, so it says nothing.
+    let failing: Vec<_> = failing.map(|line| line.trim_end_matches(": reason withheld").trim_end()).collect();
+    failing.join("; ")
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>, String> {

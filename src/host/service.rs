@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use tokio::process::Command;
@@ -30,6 +31,8 @@ pub struct ServiceStatus {
     pub started: u64,
     /// Process id, 0 when it does not run.
     pub pid: u32,
+    /// Whether its unit files changed since systemd read them.
+    pub needs_reload: bool,
 }
 
 impl ServiceStatus {
@@ -76,7 +79,7 @@ async fn run(program: &str, args: &[&str]) -> Result<String, ServiceError> {
 
 /// The status of a unit; an unknown unit has `load == "not-found"`.
 pub async fn status(unit: &str) -> Result<ServiceStatus, ServiceError> {
-    let properties = "LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,NRestarts,MainPID,ExecMainStartTimestampMonotonic";
+    let properties = "LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainStatus,NRestarts,MainPID,ExecMainStartTimestampMonotonic,NeedDaemonReload";
     let text = run("systemctl", &["show", unit, "--property", properties]).await?;
     let fields: BTreeMap<_, _> = text.lines().filter_map(|line| line.split_once('=')).collect();
     let field = |name: &str| fields.get(name).map_or_else(String::new, ToString::to_string);
@@ -90,6 +93,7 @@ pub async fn status(unit: &str) -> Result<ServiceStatus, ServiceError> {
         restarts: field("NRestarts").parse().unwrap_or(0),
         started: field("ExecMainStartTimestampMonotonic").parse().unwrap_or(0),
         pid: field("MainPID").parse().unwrap_or(0),
+        needs_reload: field("NeedDaemonReload") == "yes",
     })
 }
 
@@ -111,10 +115,13 @@ pub async fn reload() -> Result<(), ServiceError> {
     run("systemctl", &["daemon-reload"]).await.map(drop)
 }
 
-/// The last lines that a unit's current run wrote, oldest first.
-pub async fn journal(unit: &str, lines: usize) -> Vec<String> {
+/// The last lines that a unit wrote since `since`, oldest first. What it said before it was configured is no evidence.
+pub async fn journal(unit: &str, since: SystemTime, lines: usize) -> Vec<String> {
     let lines = lines.to_string();
-    let text = run("journalctl", &["-u", unit, "-n", &lines, "--no-pager", "-o", "cat"]).await.unwrap_or_default();
+    let since = format!("@{}", since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs());
+    let text = run("journalctl", &["-u", unit, "--since", &since, "-n", &lines, "--no-pager", "-o", "cat"])
+        .await
+        .unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The proof: that exactly what was rendered runs. A ladder per static pod, each rung meaning all below it.
 
 pub mod ladder;
+mod probes;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,11 +14,12 @@ use crate::host::api::ApiServer;
 use crate::host::cri::Cri;
 use crate::host::evidence;
 use crate::host::fs::Files;
-use crate::host::http::{self, Health, Trust};
+use crate::host::http::Health;
 use crate::host::signal::Interrupt;
 use crate::layout;
-use crate::manifest::{self, Component, HealthEndpoint, Scheme};
+use crate::manifest::{self, Component};
 use ladder::View;
+use probes::Probes;
 
 /// How often the machine is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -39,7 +41,7 @@ pub struct Prover<'a> {
     pub digests: BTreeMap<Component, String>,
     cri: Option<Cri>,
     api: Option<ApiServer>,
-    authority: String,
+    probes: Probes,
     told: BTreeMap<Component, Progress>,
 }
 
@@ -54,7 +56,7 @@ impl<'a> Prover<'a> {
             digests: BTreeMap::new(),
             cri: None,
             api: None,
-            authority: String::new(),
+            probes: Probes::default(),
             told: BTreeMap::new(),
         }
     }
@@ -85,11 +87,12 @@ impl<'a> Prover<'a> {
 
     async fn climb(&mut self, components: &[Component], goal: Rung, limit: Duration) -> Result<()> {
         self.read_digests()?;
+        self.probes = Probes::start(components, self.config, &self.authority());
         let began = Instant::now();
         let mut next_diagnosis = DIAGNOSE_AFTER;
         loop {
             let look = Instant::now();
-            let view = self.look(components, goal).await;
+            let view = self.look(goal).await;
             let mut reached = true;
             for component in components {
                 let progress = ladder::climb(*component, self.digests.get(component).map(String::as_str), &view);
@@ -137,12 +140,15 @@ impl<'a> Prover<'a> {
                 self.digests.insert(component, digest);
             }
         }
-        let authority = self.files.read(&format!("{}/ca.crt", self.config.cluster.certificates_dir)).ok().flatten();
-        self.authority = authority.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         Ok(())
     }
 
-    async fn look(&mut self, components: &[Component], goal: Rung) -> View {
+    fn authority(&self) -> String {
+        let bytes = self.files.read(&format!("{}/ca.crt", self.config.cluster.certificates_dir)).ok().flatten();
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    async fn look(&mut self, goal: Rung) -> View {
         if self.cri.is_none() {
             self.cri = Cri::connect(&self.config.node.cri_socket).await.ok();
         }
@@ -155,8 +161,7 @@ impl<'a> Prover<'a> {
                 None => Err(format!("the container runtime does not answer at {}", self.config.node.cri_socket)),
             }
         };
-        let (pods, health) = tokio::join!(pods, self.health(components));
-        let mut view = View { pods, health, ..View::default() };
+        let mut view = View { pods: pods.await, health: self.probes.last(), ..View::default() };
         if goal > Rung::Health && view.health.get(&Component::ApiServer).is_none_or(|health| *health == Health::Ready) {
             if let Some(api) = &self.api {
                 let (node, mirrors) =
@@ -166,35 +171,6 @@ impl<'a> Prover<'a> {
             }
         }
         view
-    }
-
-    async fn health(&self, components: &[Component]) -> BTreeMap<Component, Health> {
-        let mut tasks = tokio::task::JoinSet::new();
-        for component in components {
-            let (component, endpoint, trust) =
-                (*component, manifest::endpoint(*component, self.config), self.trust(*component));
-            tasks.spawn(async move {
-                let HealthEndpoint { host, port, readiness_path, .. } = &endpoint;
-                (component, http::health(host, *port, readiness_path, &trust).await)
-            });
-        }
-        tasks.join_all().await.into_iter().collect()
-    }
-
-    fn trust(&self, component: Component) -> Trust {
-        let endpoint = manifest::endpoint(component, self.config);
-        let own_certificate = |extra: &[crate::config::Arg]| extra.iter().any(|arg| arg.name == "tls-cert-file");
-        match component {
-            _ if endpoint.scheme == Scheme::Http => Trust::Plain,
-            Component::ApiServer => Trust::Authority(self.authority.clone()),
-            Component::ControllerManager if own_certificate(&self.config.cluster.controller_manager.extra_args) => {
-                Trust::Authority(self.authority.clone())
-            }
-            Component::Scheduler if own_certificate(&self.config.cluster.scheduler.extra_args) => {
-                Trust::Authority(self.authority.clone())
-            }
-            Component::Etcd | Component::ControllerManager | Component::Scheduler => Trust::SelfSigned,
-        }
     }
 
     fn tell(&mut self, progress: Progress) {
