@@ -1,6 +1,6 @@
 //! YAML (and JSON) text to a tree in which every key and value knows its place.
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Tag};
 use serde_json::Number;
 
 /// Largest text that is read; a configuration with everything in it stays under a tenth of this.
@@ -145,7 +145,11 @@ pub(super) fn parse(text: &str) -> Stream {
             }
             Ok((event, span)) => tree.add(event, Mark::from(&span.start)),
             Err(error) => {
-                Err(Broken { mark: Mark::from(error.marker()), message: error.kind().to_string(), hint: None })
+                let message = match error.kind() {
+                    ErrorKind::RecursionLimitExceeded => format!("nested deeper than {DEEPEST} levels"),
+                    kind => kind.to_string(),
+                };
+                Err(Broken { mark: Mark::from(error.marker()), message, hint: None })
             }
         };
         if let Err(broken) = broken {

@@ -144,7 +144,7 @@ fn every_field_arrives() {
     insta::assert_debug_snapshot!(load(FULL).unwrap());
     let config = load(FULL).unwrap();
     assert_eq!(config.kubelet["reservedMemory"], json!([{"numaNode": 0, "limits": {"memory": "1Gi"}}]));
-    assert!(!config.kubelet.contains_key("syncFrequency"));
+    assert!(!config.kubelet.contains_key("clusterDomain"));
 }
 
 #[test]
@@ -259,6 +259,7 @@ fn documents_are_told_apart() {
         ("a: &b 1\nc: *b", "2:4", "syntax", "aliases"),
         ("a: !b 1", "1:7", "syntax", "tags"),
         ("a: [1", "1:4", "syntax", "unclosed"),
+        (&"[".repeat(65), "1:65", "syntax", "deeper than 64"),
         ("a: 1\n  b: 2", "2:4", "syntax", "mapping values"),
     ] {
         refused(load(text), place, subject, part);
@@ -297,6 +298,33 @@ fn secrets_are_never_shown() {
         "certificateKey: 5ec2e75ec2e7\nbootstrapTokens: [{token: abcdef.5ec2e75ec2e75ec2, ttl: x}]",
     );
     assert!(!rendered(&load(&text).unwrap_err()).contains("5ec2e7"));
+}
+
+/// Each of these passes `kubeadm config validate` of v1.37.2.
+#[test]
+fn what_kubeadm_accepts_is_accepted() {
+    for fields in [
+        "clusterName: 1:2",
+        "clusterName: 2026-01-01",
+        "clusterName: !!str 1",
+        "controlPlaneEndpoint: 'a:'",
+        "controlPlaneEndpoint: '::1'",
+        "controlPlaneEndpoint: '[::1]:6443'",
+        "networking: {podSubnet: 10.244.2.3/16}",
+        "apiServer: {certSANs: ['*.a', '::1', 12a]}",
+        "kubernetesVersion: v1.37.0-rc.1+x",
+        "apiServer: {extraArgs: [{name: a, value: }, {name: a}]}",
+        "etcd: {local: }\nfeatureGates: {RootlessControlPlane: no}",
+    ] {
+        assert_eq!(cluster(fields).map(drop).map_err(|problems| rendered(&problems)), Ok(()), "{fields}");
+    }
+    for fields in [
+        "nodeRegistration: {taints: [{key: a/b, effect: NoExecute, timeAdded: null}]}",
+        "nodeRegistration: {name: ' A ', imagePullSerial: yes}",
+        "nodeRegistration: {name: 12a, imagePullSerial: null}",
+    ] {
+        assert_eq!(init(fields).map(drop).map_err(|problems| rendered(&problems)), Ok(()), "{fields}");
+    }
 }
 
 #[test]
