@@ -23,7 +23,7 @@ pub(super) struct Cluster {
     pub(super) scheduler: Component,
     pub(super) dns_disabled: bool,
     pub(super) proxy_disabled: bool,
-    /// `dns.imageRepository` and `dns.imageTag`, refused while CoreDNS is wanted.
+    /// `dns.imageRepository` and `dns.imageTag`, refused while `CoreDNS` is wanted.
     pub(super) dns_image: Vec<Origin>,
     pub(super) certificates_dir: Option<Given<String>>,
     pub(super) image_repository: Option<Given<String>>,
@@ -113,7 +113,7 @@ fn volumes(item: Item<'_>) -> Option<Vec<HostPathMount>> {
     Some(volumes.drain(..).map(|(_, volume)| volume).collect())
 }
 
-/// `core/v1` HostPathType.
+/// `core/v1` `HostPathType`.
 const PATH_TYPES: [&str; 7] =
     ["DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
 

@@ -57,10 +57,12 @@ pub(super) fn read(text: &str, problems: &Problems) -> Documents {
             let message =
                 format!("the kind is given twice; the first is at line {}, column {}", first.line, first.column);
             problems.at(kind, node.mark, Wrong::new(message));
+            // Its fields are checked, and then forgotten: the first document is judged.
+            Documents::default().add(kind, node, problems);
         } else {
             seen.push((kind, node.mark));
+            documents.add(kind, node, problems);
         }
-        documents.add(kind, node, problems);
     }
     let wanted = |(kind, _): &(&str, Mark)| matches!(*kind, "InitConfiguration" | "ClusterConfiguration");
     if !documents.broken && !seen.iter().any(wanted) {
@@ -103,16 +105,11 @@ impl Documents {
         fields.remove("kind");
         self.kubelet = fields;
         for (name, since) in kubelet::SINCE {
-            if let Some(mark) = key_mark(item.node, name).filter(|_| self.kubelet.contains_key(name)) {
-                self.kubelet_since.push((Origin::Field(item.child(name).to_string(), mark), since));
+            if self.kubelet.contains_key(name) {
+                self.kubelet_since.push((Origin::Field(item.child(name).to_string(), item.mark_of(name)), since));
             }
         }
     }
-}
-
-fn key_mark(node: &Node, name: &str) -> Option<Mark> {
-    let Value::Map(entries) = &node.value else { return None };
-    entries.iter().find(|entry| entry.key == name).map(|entry| entry.mark)
 }
 
 /// The kind of a document, if it and its `apiVersion` are known.

@@ -44,3 +44,26 @@ pub(super) fn hint(key: &str) -> Option<String> {
     }
     (!homes.is_empty()).then(|| format!("the field belongs to {}", homes.join(" or ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FIELDS;
+    use crate::config::{Facts, Overrides, Source, load};
+
+    #[test]
+    fn every_home_has_its_fields() {
+        for (home, names) in FIELDS {
+            let (kind, path) = home.split_once('.').unwrap_or((home, ""));
+            let levels: Vec<&str> = path.split('.').filter(|level| !level.is_empty()).collect();
+            for name in names {
+                let open: String = levels.iter().flat_map(|level| [level, ": {"]).collect();
+                let close = "}".repeat(levels.len());
+                let text = format!("apiVersion: kubeadm.k8s.io/v1beta4\nkind: {kind}\n{open}{name}: null{close}\n");
+                let source = Source { name: "c.yaml", text: &text };
+                let error = load(Some(source), &Overrides::default(), &Facts::default()).unwrap_err();
+                // Only what the host lacks is wrong, and that has no place.
+                assert!(error.problems.iter().all(|problem| problem.place.is_none()), "{text}{:?}", error.problems);
+            }
+        }
+    }
+}

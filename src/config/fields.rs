@@ -38,6 +38,12 @@ impl<'t> Item<'t> {
         Path::Field(&self.path, name)
     }
 
+    /// Where the value of a field of this map begins; the map itself when it lacks the field.
+    pub(super) fn mark_of(&self, name: &str) -> Mark {
+        let Value::Map(entries) = &self.node.value else { return self.node.mark };
+        entries.iter().find(|entry| entry.key == name).map_or(self.node.mark, |entry| entry.node.mark)
+    }
+
     pub(super) fn origin(&self) -> Origin {
         Origin::Field(self.path.to_string(), self.node.mark)
     }
@@ -260,14 +266,14 @@ impl<'t> Fields<'t> {
     /// The field is needed but not given.
     pub(super) fn missing(&self, name: &str) {
         let subject = Path::Field(self.path, name).to_string();
-        if !self.problems.name(&subject) {
+        if !self.problems.has(&subject) {
             self.problems.at(&subject, self.mark, Wrong::new(format!("{name} is missing")));
         }
     }
 
     fn finish(self) {
         for Entry { key, mark, .. } in self.entries {
-            if !self.known.contains(&key.as_str()) {
+            if !self.known.contains(&key.as_str()) && !self.problems.is_full() {
                 let subject = Path::Field(self.path, key).to_string();
                 self.problems.at(&subject, *mark, Wrong::new("unknown field").maybe(self.suggest(key)));
             }

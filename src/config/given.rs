@@ -107,8 +107,13 @@ impl Problems {
         }
     }
 
+    /// Whether further problems would not be kept, so that nobody needs to look for them.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.borrow().len() >= MOST_PROBLEMS
+    }
+
     /// Whether something was already found with this field, so that its absence needs no second word.
-    pub(super) fn name(&self, subject: &str) -> bool {
+    pub(super) fn has(&self, subject: &str) -> bool {
         self.list.borrow().iter().any(|problem| problem.subject == subject)
     }
 
@@ -120,20 +125,21 @@ impl Problems {
     }
 }
 
-/// A user's text for a message: not longer than a line, control characters escaped.
+/// A user's text for a message: not longer than a line; what a terminal would obey or hide is escaped.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 120;
-    let mut shown: String = text.chars().take(LONGEST).flat_map(printable).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
+    let mut shown = String::with_capacity(text.len().min(LONGEST));
+    for (index, c) in text.chars().enumerate() {
+        match c {
+            _ if index == LONGEST => {
+                shown.push('…');
+                break;
+            }
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
     }
     shown
-}
-
-fn printable(c: char) -> impl Iterator<Item = char> {
-    let escaped = c.is_control().then(|| c.escape_default());
-    let itself = escaped.is_none().then_some(c);
-    escaped.into_iter().flatten().chain(itself)
 }
 
 /// A user's text in quotes.
@@ -160,20 +166,24 @@ pub(super) fn did_you_mean<'c>(text: &str, candidates: impl IntoIterator<Item = 
     closest(text, candidates).map(|name| format!("did you mean \"{name}\"?"))
 }
 
-/// Edit distance (Levenshtein) in characters.
+/// Edit distance in characters; two neighbours in the wrong order count once.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substitution = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = match (i, j) {
+                (0, longer) | (longer, 0) => longer,
+                _ => {
+                    let substituted = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    let swapped = if swapped { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                    substituted.min(swapped).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
+                }
+            };
         }
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -192,12 +202,12 @@ mod tests {
         ] {
             assert_eq!(closest(text, names), expected, "{text}");
         }
-        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!((distance("kitten", "sitting"), distance("valeu", "value")), (3, 1));
     }
 
     #[test]
     fn excerpts_stay_on_one_line() {
-        assert_eq!(quoted("a\nb\u{1b}"), "\"a\\nb\\u{1b}\"");
+        assert_eq!(quoted("a\nb\u{1b}\u{202e}'"), "\"a\\nb\\u{1b}\\u{202e}'\"");
         assert!(excerpt(&"x".repeat(500)).chars().count() < 130);
     }
 }

@@ -1,8 +1,10 @@
 //! `InitConfiguration` as it was given.
 
+use std::collections::HashSet;
+
 use serde_json::Value as Json;
 
-use super::fields::{Fields, Item, Path};
+use super::fields::{Fields, Item};
 use super::given::{Given, Origin, Wrong, quoted};
 use super::shape::Shape;
 use super::{Arg, Taint, value};
@@ -94,10 +96,10 @@ fn timeouts(fields: &mut Fields<'_>) -> Timeouts {
 
 fn taints(item: Item<'_>) -> Option<Vec<Taint>> {
     let taints = item.list(|item| item.object(taint).flatten())?;
-    for (index, taint) in taints.iter().enumerate() {
-        let same = |other: &Taint| other.key == taint.key && other.effect == taint.effect;
-        if taints.iter().take(index).any(same) {
-            let what = quoted(&format!("{}:{}", taint.key, taint.effect));
+    let mut seen = HashSet::new();
+    for Taint { key, effect, .. } in &taints {
+        if !seen.insert((key, effect)) {
+            let what = quoted(&format!("{key}:{effect}"));
             item.report(Wrong::new(format!("the taint {what} is given twice")));
         }
     }
@@ -152,10 +154,12 @@ fn arg_name(name: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Environment variables, `core/v1` EnvVar objects.
+/// Environment variables, `core/v1` `EnvVar` objects.
 pub(super) fn envs(fields: &mut Fields<'_>) -> Vec<Json> {
     fields.list("extraEnvs", env).unwrap_or_default()
 }
+
+const API_OBJECT: Shape = Shape::Refused("a static pod cannot refer to objects of the API", "write the value itself");
 
 const ENV: Shape = Shape::Object(&[
     ("name", Shape::Text),
@@ -172,9 +176,9 @@ const ENV: Shape = Shape::Object(&[
                     ("divisor", Shape::Quantity),
                 ]),
             ),
-            ("configMapKeyRef", Shape::Any),
-            ("secretKeyRef", Shape::Any),
-            ("fileKeyRef", Shape::Any),
+            ("configMapKeyRef", API_OBJECT),
+            ("secretKeyRef", API_OBJECT),
+            ("fileKeyRef", API_OBJECT),
         ]),
     ),
 ]);
@@ -182,8 +186,7 @@ const ENV: Shape = Shape::Object(&[
 fn env(item: Item<'_>) -> Option<Json> {
     let mut env = ENV.read(item)?;
     let report = |name: &'static str, wrong| {
-        let path = item.child(name);
-        item.problems.at(&path.to_string(), item.node.mark, wrong);
+        item.problems.at(&item.child(name).to_string(), item.mark_of(name), wrong);
     };
     match env.get("name").and_then(Json::as_str) {
         None | Some("") => report("name", Wrong::new("name is missing")),
@@ -196,13 +199,6 @@ fn env(item: Item<'_>) -> Option<Json> {
     if let Some(Json::Object(source)) = env.get_mut("valueFrom") {
         if has_value {
             report("valueFrom", Wrong::new("value and valueFrom exclude each other"));
-        }
-        for kind in ["configMapKeyRef", "secretKeyRef", "fileKeyRef"] {
-            if source.contains_key(kind) {
-                let path = Path::Field(&item.child("valueFrom"), kind).to_string();
-                let wrong = Wrong::new("a static pod cannot refer to objects of the API");
-                item.problems.at(&path, item.node.mark, wrong.hint("write the value itself"));
-            }
         }
         if let Some(Json::Object(field)) = source.get_mut("fieldRef") {
             field.entry("apiVersion").or_insert_with(|| "v1".into());

@@ -48,15 +48,21 @@ pub(super) fn networking(
     };
     if let Some(service) = &service {
         service_size(service, problems);
-        advertise.iter().for_each(|address| advertise_family(address, service, problems));
+        if let Some(address) = advertise {
+            advertise_family(address, service, problems);
+        }
     }
     if let Some(Some(pod)) = &pod {
         node_masks(pod, controller_manager, problems);
-        service.iter().for_each(|service| between(service, pod, problems));
+        if let Some(service) = &service {
+            between(service, pod, problems);
+        }
     }
     let sides = [("service", service.as_ref()), ("pod", pod.as_ref().and_then(Option::as_ref))];
     for (what, side) in sides.into_iter().filter_map(|(what, side)| Some((what, side?))) {
-        advertise.iter().for_each(|address| advertise_outside(address, what, side, problems));
+        if let Some(address) = advertise {
+            advertise_outside(address, what, side, problems);
+        }
     }
     let (service, pod) = (service?, pod?);
     let (pod_subnet, pod_networks) = pod.map(|pod| (pod.written.value, pod.networks)).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The node's part: name, socket, taints, and the address it advertises, completed from the host's facts.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::given::{Given, Origin, Wrong};
@@ -116,7 +117,7 @@ pub(super) fn advertise_address(
 
 /// Reports what neither the user nor the host gave, unless the user tried.
 fn missing(context: Context<'_>, subject: &'static str, message: &str, hint: &str) {
-    if !context.broken && !context.problems.name(subject) {
+    if !context.broken && !context.problems.has(subject) {
         context.problems.add(&Origin::Default(subject), Wrong::new(message).hint(hint));
     }
 }
@@ -125,14 +126,13 @@ fn missing(context: Context<'_>, subject: &'static str, message: &str, hint: &st
 fn ignored_checks(context: Context<'_>, field: Vec<Given<String>>) -> Vec<String> {
     let flags = context.overrides.ignore_preflight_errors.iter();
     let flags = flags.map(|name| Given::flag("--ignore-preflight-errors", name.clone()));
-    let mut names: Vec<String> = vec![];
-    let mut all = None;
+    let (mut names, mut seen, mut all) = (vec![], HashSet::new(), None);
     for given in field.into_iter().chain(flags) {
         let name = given.value.to_lowercase();
         if name == "all" {
             all.get_or_insert(given.origin);
         }
-        if !name.is_empty() && !names.contains(&name) {
+        if !name.is_empty() && seen.insert(name.clone()) {
             names.push(name);
         }
     }

@@ -1,5 +1,6 @@
 //! Flags over fields, then defaults, then judgement: from what was given to a complete [`Config`].
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::cluster::{Cluster as GivenCluster, Etcd};
@@ -34,15 +35,11 @@ impl Context<'_> {
         given.and_then(|given| given.check(self.problems, |text| judge(text)))
     }
 
-    /// Judges every element of a list.
+    /// Judges every element of a list; one that comes again is dropped.
     fn all(self, given: Vec<Given<String>>, judge: fn(&str) -> Result<String, Wrong>) -> Vec<String> {
-        let mut result: Vec<String> = vec![];
-        for value in given.into_iter().filter_map(|given| self.optional(Some(given), judge)) {
-            if !result.contains(&value) {
-                result.push(value);
-            }
-        }
-        result
+        let judged = given.into_iter().filter_map(|given| self.optional(Some(given), judge));
+        let mut seen = HashSet::new();
+        judged.filter(|value| seen.insert(value.clone())).collect()
     }
 }
 
@@ -57,7 +54,7 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     let context = Context { overrides, facts, problems, broken };
     let mut detected = vec![];
     let skipped = skip_phases(context, std::mem::take(&mut init.skip_phases), &cluster);
-    refuse_phases(problems, &skipped, init.bootstrap_tokens.take(), kube_proxy, &cluster.dns_image);
+    refuse_phases(problems, &skipped, init.bootstrap_tokens.as_ref(), kube_proxy.as_ref(), &cluster.dns_image);
     let bind_port = overrides.bind_port.map(|port| Given::flag("--apiserver-bind-port", i64::from(port)));
     let bind_port =
         bind_port.or(init.bind_port).unwrap_or_else(|| Given::default("localAPIEndpoint.bindPort", BIND_PORT));
@@ -118,12 +115,12 @@ fn skip_phases(context: Context<'_>, given: Vec<Given<String>>, cluster: &GivenC
 fn refuse_phases(
     problems: &Problems,
     skipped: &[String],
-    tokens: Option<Origin>,
-    kube_proxy: Option<Origin>,
+    tokens: Option<&Origin>,
+    kube_proxy: Option<&Origin>,
     dns_image: &[Origin],
 ) {
-    let tokens = tokens.iter().map(|origin| (origin, "bootstrap-token"));
-    let kube_proxy = kube_proxy.iter().map(|origin| (origin, "addon/kube-proxy"));
+    let tokens = tokens.into_iter().map(|origin| (origin, "bootstrap-token"));
+    let kube_proxy = kube_proxy.into_iter().map(|origin| (origin, "addon/kube-proxy"));
     let dns_image = dns_image.iter().map(|origin| (origin, "addon/coredns"));
     for (origin, phase) in tokens.chain(kube_proxy).chain(dns_image) {
         if !phase::is_skipped(phase, skipped) {
@@ -168,13 +165,11 @@ fn judge_version(text: &str) -> Result<(Version, &'static Release), Wrong> {
     let Some(version) = version else {
         return Err(Wrong::new(format!("{} is not a version", quoted(text))).hint(format!("write it like {example}")));
     };
-    match release::release(version.minor) {
-        Some(release) => Ok((version, release)),
-        None => {
-            let window = format!("v1.{} to v1.{} are supported", oldest.minor, newest.minor);
-            Err(Wrong::new(format!("Kubernetes {version} is not supported")).hint(window))
-        }
+    if let Some(release) = release::release(version.minor) {
+        return Ok((version, release));
     }
+    let window = format!("v1.{} to v1.{} are supported", oldest.minor, newest.minor);
+    Err(Wrong::new(format!("Kubernetes {version} is not supported")).hint(window))
 }
 
 fn timeouts(context: Context<'_>, given: GivenTimeouts) -> Timeouts {

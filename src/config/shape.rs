@@ -26,8 +26,10 @@ pub(super) enum Shape {
     Map(&'static Shape),
     /// A map with these fields.
     Object(&'static [(&'static str, Shape)]),
-    /// Anything; the reader of the value checks it.
+    /// Anything.
     Any,
+    /// A field that exists and cannot be used here: why, and what to do.
+    Refused(&'static str, &'static str),
 }
 
 impl Shape {
@@ -47,10 +49,11 @@ impl Shape {
             }
             Self::Number => match any(item) {
                 Some(Json::Number(number)) => Some(number.into()),
-                found => {
-                    found.iter().for_each(|_| item.mismatch("a number", None));
+                Some(_) => {
+                    item.mismatch("a number", None);
                     None
                 }
+                None => None,
             },
             Self::Quantity => match any(item) {
                 Some(Json::Array(_) | Json::Object(_) | Json::Bool(_)) => {
@@ -66,6 +69,10 @@ impl Shape {
                     .inspect(|_| report_unknown(item, fields))
             }
             Self::Any => any(item),
+            Self::Refused(why, hint) => {
+                item.report(Wrong::new(*why).hint(*hint));
+                None
+            }
         }
     }
 }
@@ -84,7 +91,7 @@ fn map<'s>(item: Item<'_>, shape: impl Fn(&str) -> Option<&'s Shape>) -> Option<
 fn report_unknown(item: Item<'_>, fields: &[(&'static str, Shape)]) {
     let Value::Map(entries) = &item.node.value else { return };
     for Entry { key, mark, .. } in entries {
-        if !fields.iter().any(|(name, _)| name == key) {
+        if !fields.iter().any(|(name, _)| name == key) && !item.problems.is_full() {
             let hint = did_you_mean(key, fields.iter().map(|(name, _)| *name)).or_else(|| elsewhere::hint(key));
             item.problems.at(&item.child(key).to_string(), *mark, Wrong::new("unknown field").maybe(hint));
         }
