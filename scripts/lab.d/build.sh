@@ -9,8 +9,7 @@ components=$root/tests/lab/components
 build_module() {
   local name=$1 out=$LAB/bin/$2 pkg target stamp began; shift 2
   local dir=$components/$name ldflags="-s -w" version
-  stamp=$(cat "$dir"/go.{mod,sum} $(find "$dir" -name '*.go') "$here/lab.d/build.sh" | sha256sum | cut -c1-16)-$(go env GOVERSION)
-  version=$(sed -nE 's/^require k8s.io\/kubernetes (v[0-9.]+).*/\1/p' "$dir/go.mod")
+  version=$(release "$name")
   if [ -n "$version" ]; then
     # Without a stamped version a kubelet calls itself v0.0.0 and the version skew checks refuse it.
     local x minor=${version#v1.}
@@ -19,6 +18,7 @@ build_module() {
       ldflags="$ldflags -X $x.gitCommit=0000000000000000000000000000000000000000 -X $x.buildDate=2026-01-01T00:00:00Z"
     done
   fi
+  stamp=$({ cat "$dir"/go.{mod,sum} $(find "$dir" -name '*.go'); echo "$ldflags"; } | sha256sum | cut -c1-16)-$(go env GOVERSION)
   mkdir -p "$out" "$LAB/stamps"
   for pkg in "$@"; do
     target=${pkg#*=} pkg=${pkg%%=*}
@@ -86,14 +86,14 @@ build_images() {
   for minor in 1.37 1.36; do
     for component in kube-apiserver kube-controller-manager kube-scheduler; do
       [ -x "$LAB/bin/$minor/$component" ] || continue
-      image "$LAB/images/$component-$minor.tar" "registry.k8s.io/$component:$(release "$minor")" \
+      image "$LAB/images/$component-$minor.tar" "registry.k8s.io/$component:$(release "kubernetes-$minor")" \
         "$LAB/bin/$minor/$component" "$component"
     done
   done
 }
 
-# release MINOR: the patch release that the lab pins for a Kubernetes minor.
-release() { sed -nE 's/^require k8s.io\/kubernetes (v[0-9.]+).*/\1/p' "$components/kubernetes-$1/go.mod"; }
+# release NAME: the Kubernetes release that a module pins; nothing for the others.
+release() { sed -nE 's/^(require|\t) ?k8s.io\/kubernetes (v[0-9.]+).*/\2/p' "$components/$1/go.mod"; }
 
 build_rootfs() {
   [ -e "$LAB/rootfs/etc/debian_version" ] && return
