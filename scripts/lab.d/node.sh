@@ -160,6 +160,6 @@ address() {
 load() {
   local archive
   for archive in $(archives "$2"); do
-    runc exec "$1" ctr -n k8s.io images import --local "/opt/lab/images/${archive##*/}" > /dev/null
+    quietly runc exec "$1" ctr -n k8s.io images import --local "/opt/lab/images/${archive##*/}"
   done
 }

@@ -2,9 +2,9 @@
 
 # import_images SOCKET MINOR: imports the images of one minor through a running containerd.
 import_images() {
-  local tar
-  for tar in $(archives "$2"); do
-    "$LAB/bin/tools/ctr" -a "$1" -n k8s.io images import --local "$tar" > /dev/null
+  local archive
+  for archive in $(archives "$2"); do
+    quietly "$LAB/bin/tools/ctr" -a "$1" -n k8s.io images import --local "$archive" || return
   done
 }
 
@@ -13,6 +13,12 @@ archives() {
   local component etcd=etcd-3.7
   [ "$1" != 1.36 ] || etcd=etcd-3.6
   for component in pause $etcd kube-{apiserver,controller-manager,scheduler}-"$1"; do echo "$LAB/images/$component.tar"; done
+}
+
+# quietly COMMAND...: shows the output of a command only if it fails.
+quietly() {
+  local output
+  output=$("$@" 2>&1) || { printf "%s\n" "$output" >&2; return 1; }
 }
 
 # store MINOR: prints the directory of the minor's store, after filling it if the images are new.
