@@ -1,5 +1,14 @@
-//! lab
+//! End-to-end tests on real nodes: systemd, containerd, kubelet and the control plane's own binaries.
+//!
+//! They need root and the components that `scripts/lab build` makes; `scripts/test` brings both together.
 
+mod faults;
+mod init;
+#[cfg(feature = "faults")]
+mod kill;
+mod node;
 mod oracle;
 #[path = "../unit/sample.rs"]
 mod sample;
+mod smoke;
+mod static_pods;
