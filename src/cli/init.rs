@@ -196,6 +196,9 @@ fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Result<Vec<Want
     if !files.is_machine() {
         // A tree under --root has files, but no kubelet, no runtime and no cluster.
         wants.retain(|want| !matches!(want, Want::Preflight | Want::Proof | Want::NodeMarks));
+        for want in wants.iter_mut().filter(|want| **want == Want::Kubelet) {
+            *want = Want::KubeletFiles;
+        }
     }
     Ok(wants)
 }
