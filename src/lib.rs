@@ -4,9 +4,24 @@
 //! One pipeline serves every command: configuration and observation make a desired state, the difference makes a plan,
 //! and the plan is either printed or applied and proven. ARCHITECTURE.md shows the rooms.
 
+pub mod apply;
+pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod diagnose;
 pub mod error;
+pub mod event;
+pub mod host;
+pub mod kubeconfig;
+pub mod kubelet;
 pub mod layout;
+pub mod manifest;
+pub mod observe;
+pub mod observed;
 pub mod phase;
+pub mod pki;
+pub mod plan;
+pub mod preflight;
+pub mod prove;
 pub mod release;
+pub mod secret;

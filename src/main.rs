@@ -1,2 +1,7 @@
-//! kubekeel
-fn main() {}
+//! The thin binary: parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kubekeel::cli::main()
+}

@@ -10,6 +10,23 @@ use serde_json::{Map, Value};
 
 use crate::release::{Release, Version};
 
+mod cluster;
+mod documents;
+mod elsewhere;
+mod fields;
+mod given;
+mod init;
+mod kubelet;
+mod load;
+mod network;
+mod node;
+mod resolve;
+mod shape;
+mod value;
+mod yaml;
+
+pub use load::{Source, load};
+
 /// A complete configuration: every default filled in, everything validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -140,7 +157,7 @@ pub struct LocalEtcd {
     pub image_tag: Option<String>,
     /// `extraArgs`.
     pub extra_args: Vec<Arg>,
-    /// `extraEnvs`: core/v1 EnvVar objects.
+    /// `extraEnvs`: core/v1 `EnvVar` objects.
     pub extra_envs: Vec<Value>,
     /// `serverCertSANs`.
     pub server_cert_sans: Vec<String>,
@@ -149,7 +166,7 @@ pub struct LocalEtcd {
 }
 
 /// `networking`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networking {
     /// `serviceSubnet` as it was written; a flag takes it verbatim.
     pub service_subnet: String,
@@ -168,7 +185,7 @@ pub struct Networking {
 pub struct Component {
     /// `extraArgs`, in the user's order.
     pub extra_args: Vec<Arg>,
-    /// `extraEnvs`: core/v1 EnvVar objects, in the user's order.
+    /// `extraEnvs`: core/v1 `EnvVar` objects, in the user's order.
     pub extra_envs: Vec<Value>,
     /// `extraVolumes`, in the user's order.
     pub extra_volumes: Vec<HostPathMount>,
@@ -237,7 +254,7 @@ pub struct Overrides {
     pub advertise_address: Option<String>,
     /// `--apiserver-bind-port`.
     pub bind_port: Option<u16>,
-    /// `--apiserver-cert-extra-sans`.
+    /// `--apiserver-cert-extra-sans`, united with the file's.
     pub cert_extra_sans: Vec<String>,
     /// `--cert-dir`.
     pub certificates_dir: Option<String>,

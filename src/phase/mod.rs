@@ -1,5 +1,29 @@
 //! The phases of `init`, in order. This list generates `init phase …`, `--skip-phases` and the help.
 
+use crate::manifest::Component;
+use crate::pki::{CertificateId as C, KubeconfigId as K};
+
+/// What a phase says should exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// A node that is fit, and the images.
+    Preflight,
+    /// A certificate and its key.
+    Certificate(C),
+    /// The service account key pair.
+    ServiceAccountKey,
+    /// A kubeconfig with a client certificate of its own.
+    Kubeconfig(K),
+    /// A static pod's manifest and what it needs on disk.
+    StaticPod(Component),
+    /// The kubelet's files, and a running kubelet.
+    Kubelet,
+    /// Proof that every wanted static pod runs.
+    Proof,
+    /// Labels and taints of the Node.
+    NodeMarks,
+}
+
 /// One phase, or one part of a phase (`certs/apiserver`).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Phase {
@@ -7,52 +31,59 @@ pub struct Phase {
     pub name: &'static str,
     /// One line of help.
     pub about: &'static str,
+    /// What it says should exist; a parent says what its parts say.
+    pub want: Option<Want>,
     /// Whether this version does it; what it does not do is refused by name and may be skipped.
     pub supported: bool,
 }
 
-const fn phase(name: &'static str, about: &'static str) -> Phase {
-    Phase { name, about, supported: true }
+const fn parent(name: &'static str, about: &'static str) -> Phase {
+    Phase { name, about, want: None, supported: true }
+}
+
+const fn phase(name: &'static str, want: Want, about: &'static str) -> Phase {
+    Phase { name, about, want: Some(want), supported: true }
 }
 
 const fn later(name: &'static str, about: &'static str) -> Phase {
-    Phase { name, about, supported: false }
+    Phase { name, about, want: None, supported: false }
 }
 
 /// All phases of kubeadm's `init` (`cmd/init.go`), parents before their parts.
+#[rustfmt::skip]
 pub const PHASES: [Phase; 39] = [
-    phase("preflight", "Check that the node is fit"),
-    phase("certs", "Certificates and the service account key pair"),
-    phase("certs/ca", "The certificate authority of the cluster"),
-    phase("certs/apiserver", "The serving certificate of the API server"),
-    phase("certs/apiserver-kubelet-client", "The API server's client certificate for kubelets"),
-    phase("certs/front-proxy-ca", "The certificate authority of the front proxy"),
-    phase("certs/front-proxy-client", "The client certificate of the front proxy"),
-    phase("certs/etcd-ca", "The certificate authority of etcd"),
-    phase("certs/etcd-server", "The serving certificate of etcd"),
-    phase("certs/etcd-peer", "The peer certificate of etcd"),
-    phase("certs/etcd-healthcheck-client", "The client certificate of etcd health checks"),
-    phase("certs/apiserver-etcd-client", "The API server's client certificate for etcd"),
-    phase("certs/sa", "The key pair that signs service account tokens"),
-    phase("kubeconfig", "Kubeconfigs of the administrator and the components"),
-    phase("kubeconfig/admin", "The administrator's kubeconfig"),
-    phase("kubeconfig/super-admin", "The kubeconfig that no RBAC rule can lock out"),
-    phase("kubeconfig/kubelet", "The kubelet's kubeconfig"),
-    phase("kubeconfig/controller-manager", "The controller manager's kubeconfig"),
-    phase("kubeconfig/scheduler", "The scheduler's kubeconfig"),
-    phase("etcd", "The static pod of etcd"),
-    phase("etcd/local", "The static pod and the data directory of a local etcd"),
-    phase("control-plane", "The static pods of the Kubernetes components"),
-    phase("control-plane/apiserver", "The static pod of kube-apiserver"),
-    phase("control-plane/controller-manager", "The static pod of kube-controller-manager"),
-    phase("control-plane/scheduler", "The static pod of kube-scheduler"),
-    phase("kubelet-start", "The kubelet's files, and the kubelet itself"),
-    phase("wait-control-plane", "Proof that exactly the rendered static pods run"),
+    phase("preflight", Want::Preflight, "Check that the node is fit, and pull the images"),
+    parent("certs", "Certificates and the service account key pair"),
+    phase("certs/ca", Want::Certificate(C::Ca), "The certificate authority of the cluster"),
+    phase("certs/apiserver", Want::Certificate(C::ApiServer), "The serving certificate of the API server"),
+    phase("certs/apiserver-kubelet-client", Want::Certificate(C::ApiServerKubeletClient), "The API server's client certificate for kubelets"),
+    phase("certs/front-proxy-ca", Want::Certificate(C::FrontProxyCa), "The certificate authority of the front proxy"),
+    phase("certs/front-proxy-client", Want::Certificate(C::FrontProxyClient), "The client certificate of the front proxy"),
+    phase("certs/etcd-ca", Want::Certificate(C::EtcdCa), "The certificate authority of etcd"),
+    phase("certs/etcd-server", Want::Certificate(C::EtcdServer), "The serving certificate of etcd"),
+    phase("certs/etcd-peer", Want::Certificate(C::EtcdPeer), "The peer certificate of etcd"),
+    phase("certs/etcd-healthcheck-client", Want::Certificate(C::EtcdHealthcheckClient), "The client certificate of etcd health checks"),
+    phase("certs/apiserver-etcd-client", Want::Certificate(C::ApiServerEtcdClient), "The API server's client certificate for etcd"),
+    phase("certs/sa", Want::ServiceAccountKey, "The key pair that signs service account tokens"),
+    parent("kubeconfig", "Kubeconfigs of the administrator and the components"),
+    phase("kubeconfig/admin", Want::Kubeconfig(K::Admin), "The administrator's kubeconfig"),
+    phase("kubeconfig/super-admin", Want::Kubeconfig(K::SuperAdmin), "The kubeconfig that no RBAC rule can lock out"),
+    phase("kubeconfig/kubelet", Want::Kubeconfig(K::Kubelet), "The kubelet's kubeconfig"),
+    phase("kubeconfig/controller-manager", Want::Kubeconfig(K::ControllerManager), "The controller manager's kubeconfig"),
+    phase("kubeconfig/scheduler", Want::Kubeconfig(K::Scheduler), "The scheduler's kubeconfig"),
+    parent("etcd", "The static pod of etcd"),
+    phase("etcd/local", Want::StaticPod(Component::Etcd), "The static pod and the data directory of a local etcd"),
+    parent("control-plane", "The static pods of the Kubernetes components"),
+    phase("control-plane/apiserver", Want::StaticPod(Component::ApiServer), "The static pod of kube-apiserver"),
+    phase("control-plane/controller-manager", Want::StaticPod(Component::ControllerManager), "The static pod of kube-controller-manager"),
+    phase("control-plane/scheduler", Want::StaticPod(Component::Scheduler), "The static pod of kube-scheduler"),
+    phase("kubelet-start", Want::Kubelet, "The kubelet's files, and the kubelet itself"),
+    phase("wait-control-plane", Want::Proof, "Proof that exactly the rendered static pods run"),
     later("upload-config", "Upload the configuration to the cluster"),
     later("upload-config/kubeadm", "Upload the ClusterConfiguration"),
     later("upload-config/kubelet", "Upload the KubeletConfiguration"),
     later("upload-certs", "Upload the certificates for further control-plane nodes"),
-    phase("mark-control-plane", "Labels and taints of the Node"),
+    phase("mark-control-plane", Want::NodeMarks, "Labels and taints of the Node"),
     later("bootstrap-token", "Bootstrap tokens for joining nodes"),
     later("kubelet-finalize", "Settings of the kubelet after its TLS bootstrap"),
     later("kubelet-finalize/enable-client-cert-rotation", "Client certificate rotation of the kubelet"),
@@ -71,4 +102,19 @@ pub fn find(name: &str) -> Option<&'static Phase> {
 pub fn is_skipped(name: &str, skipped: &[String]) -> bool {
     let parent = name.split('/').next().unwrap_or(name);
     skipped.iter().any(|skip| skip == name || skip == parent)
+}
+
+/// What a whole `init` wants, without the phases that are skipped.
+pub fn wants_of_init(skipped: &[String]) -> Vec<Want> {
+    PHASES.iter().filter(|phase| !is_skipped(phase.name, skipped)).filter_map(|phase| phase.want).collect()
+}
+
+/// What one phase wants, with its parts.
+pub fn wants_of_phase(name: &str) -> Vec<Want> {
+    let below = format!("{name}/");
+    PHASES
+        .iter()
+        .filter(|phase| phase.name == name || phase.name.starts_with(&below))
+        .filter_map(|phase| phase.want)
+        .collect()
 }

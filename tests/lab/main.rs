@@ -2,5 +2,13 @@
 //!
 //! They need root and the components that `scripts/lab build` makes; `scripts/test` brings both together.
 
+mod faults;
+mod init;
+#[cfg(feature = "faults")]
+mod kill;
 mod node;
+mod oracle;
+#[path = "../unit/sample.rs"]
+mod sample;
 mod smoke;
+mod static_pods;

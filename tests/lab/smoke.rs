@@ -61,11 +61,11 @@ fn kubeadm_makes_control_planes_of_both_minors_side_by_side() {
     let nodes = Node::up_two(["adm37", "adm36"], [&options[0], &options[1]]);
     for node in &nodes {
         let release = node.exec_ok(&["kubeadm", "version", "-o", "short"]);
-        let config = include_str!("config/init.yaml").replace("v1.37.2", release.trim());
-        node.write("/root/init.yaml", config);
+        let config = include_str!("config/kubeadm.yaml").replace("v1.37.2", release.trim());
+        node.write("/root/kubeadm.yaml", config);
     }
     let runs: Vec<_> =
-        nodes.iter().map(|node| node.spawn(&["kubeadm", "init", "--config", "/root/init.yaml"])).collect();
+        nodes.iter().map(|node| node.spawn(&["kubeadm", "init", "--config", "/root/kubeadm.yaml"])).collect();
     for run in runs {
         let done = run.wait_with_output().expect("a child");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

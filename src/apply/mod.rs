@@ -1,0 +1,288 @@
+//! Applying a plan: the one match over [`Step`], in order, with a safe point before each.
+
+mod keys;
+mod pki;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use zeroize::Zeroizing;
+
+use crate::cluster;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Reporter};
+use crate::host;
+use crate::host::cri::Cri;
+use crate::host::fs::{Files, Publish};
+use crate::host::service::{self, ServiceError};
+use crate::host::signal::Interrupt;
+use crate::layout;
+use crate::manifest::{self, Component};
+use crate::observe;
+use crate::pki::{CertificateId, Issuer};
+use crate::plan::{Inventory, KubeletAction, Plan, Snapshot, Step};
+use crate::prove::Prover;
+use keys::KeyPool;
+
+/// What the steps work on.
+pub struct Applier<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The node's files.
+    pub files: &'a Files,
+    /// Safe points.
+    pub interrupt: &'a Interrupt,
+    /// Who is told.
+    pub reporter: &'a mut dyn Reporter,
+    inventory: Inventory,
+    /// Files that are made and not yet published: they are synced together, which costs one wait instead of many.
+    batch: Vec<Publish>,
+    issuers: BTreeMap<CertificateId, Issuer>,
+    keys: KeyPool,
+    now: SystemTime,
+}
+
+/// Applies a plan that has no refusals.
+pub async fn apply(
+    plan: &Plan,
+    seen: &Snapshot,
+    config: &Config,
+    files: &Files,
+    interrupt: &Interrupt,
+    reporter: &mut dyn Reporter,
+) -> Result<()> {
+    let keys = KeyPool::start(config.cluster.key_algorithm, plan.steps.iter().map(keys::needed).sum());
+    let mut applier = Applier {
+        config,
+        files,
+        interrupt,
+        reporter,
+        inventory: seen.inventory.clone(),
+        batch: vec![],
+        issuers: BTreeMap::new(),
+        keys,
+        now: seen.now,
+    };
+    applier.sweep()?;
+    if plan.changes_anything() {
+        applier.claim(plan)?;
+    }
+    let result = applier.steps(plan).await;
+    if plan.changes_anything() {
+        // What was written is recorded whatever came after it.
+        let stored = applier.store_inventory();
+        return result.and(stored);
+    }
+    result
+}
+
+impl Applier<'_> {
+    async fn steps(&mut self, plan: &Plan) -> Result<()> {
+        for (index, step) in plan.steps.iter().enumerate() {
+            self.interrupt.check()?;
+            self.reporter.event(&Event::Step { number: index + 1, total: plan.steps.len(), text: step.to_string() });
+            self.step(step).await?;
+        }
+        self.flush()
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::EnsureDirectory { path, mode } => {
+                self.files.ensure_directory(path, *mode).map_err(|error| failed(&error))
+            }
+            Step::IssueCertificate { id, new_key, .. } => self.issue_certificate(*id, *new_key),
+            Step::GenerateServiceAccountKey { new_key } => self.generate_service_account_key(*new_key),
+            Step::WriteKubeconfig { id, .. } => self.write_kubeconfig(*id),
+            Step::WriteFile { path, mode, content, .. } => {
+                self.stage(path.clone(), Zeroizing::new(content.clone().into_bytes()), *mode, true);
+                Ok(())
+            }
+            Step::SetMode { path, mode } => self.files.set_mode(path, *mode).map_err(|error| failed(&error)),
+            Step::WriteManifest { component, .. } => self.write_manifest(*component),
+            Step::Kubelet { action } => self.kubelet(*action).await,
+            Step::EndPod { component } => self.end_pod(*component).await,
+            Step::AwaitApiServer => {
+                self.flush()?;
+                self.prover().await_api_server().await
+            }
+            Step::Prove { components } => {
+                self.flush()?;
+                self.prover().prove(components).await
+            }
+            Step::BindAdministrators => self.bind_administrators().await,
+            Step::MarkNode => self.mark_node().await,
+        }
+    }
+
+    fn prover(&mut self) -> Prover<'_> {
+        Prover::new(self.config, self.files, self.interrupt, self.reporter)
+    }
+
+    /// Removes what a killed run left between creating a dot-file and renaming it.
+    fn sweep(&self) -> Result<()> {
+        let pki = &self.config.cluster.certificates_dir;
+        let directories =
+            [layout::STATE, layout::KUBERNETES, pki, &format!("{pki}/etcd"), layout::KUBELET, layout::MANIFESTS];
+        for directory in directories {
+            self.files.sweep(directory).map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Records every path that the plan will make, before it is made.
+    fn claim(&mut self, plan: &Plan) -> Result<()> {
+        for step in &plan.steps {
+            for path in self.paths(step) {
+                self.inventory.claim(&path);
+            }
+        }
+        self.files.ensure_directory(layout::STATE, 0o700).map_err(|error| failed(&error))?;
+        self.store_inventory()
+    }
+
+    fn paths(&self, step: &Step) -> Vec<String> {
+        let pki = &self.config.cluster.certificates_dir;
+        match step {
+            Step::EnsureDirectory { path, .. } | Step::WriteFile { path, .. } => vec![path.clone()],
+            Step::IssueCertificate { id, new_key, .. } => {
+                let base = format!("{pki}/{}", id.base());
+                let mut paths = vec![format!("{base}.crt")];
+                paths.extend(new_key.then(|| format!("{base}.key")));
+                paths
+            }
+            Step::GenerateServiceAccountKey { new_key } => {
+                let mut paths = vec![format!("{pki}/sa.pub")];
+                paths.extend(new_key.then(|| format!("{pki}/sa.key")));
+                paths
+            }
+            Step::WriteKubeconfig { id, .. } => vec![layout::kubeconfig(id.file())],
+            Step::WriteManifest { component, .. } => vec![component.path()],
+            Step::SetMode { .. }
+            | Step::Kubelet { .. }
+            | Step::EndPod { .. }
+            | Step::AwaitApiServer
+            | Step::Prove { .. }
+            | Step::BindAdministrators
+            | Step::MarkNode => vec![],
+        }
+    }
+
+    fn store_inventory(&self) -> Result<()> {
+        let file = Publish {
+            path: layout::INVENTORY.into(),
+            content: Zeroizing::new(self.inventory.to_bytes()),
+            mode: 0o600,
+            replace: true,
+        };
+        self.files.publish(vec![file]).map_err(|error| failed(&error))
+    }
+
+    fn stage(&mut self, path: String, content: Zeroizing<Vec<u8>>, mode: u32, replace: bool) {
+        self.inventory.record(&path, observe::sha256(&content));
+        self.batch.push(Publish { path, content, mode, replace });
+    }
+
+    /// Publishes what is staged.
+    fn flush(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.files.publish(std::mem::take(&mut self.batch)).map_err(|error| failed(&error))
+    }
+
+    fn write_manifest(&mut self, component: Component) -> Result<()> {
+        // The digest of the files that it mounts is only known when they are on disk.
+        let staged = manifest::files_read_once(component, self.config);
+        if self.batch.iter().any(|file| staged.contains(&file.path)) {
+            self.flush()?;
+        }
+        let inputs = observe::inputs(self.config, self.files).map_err(|error| failed(&error))?;
+        let manifest = manifest::render(component, self.config, &inputs)?;
+        self.stage(component.path(), Zeroizing::new(manifest.text.into_bytes()), 0o600, true);
+        Ok(())
+    }
+
+    async fn kubelet(&mut self, action: KubeletAction) -> Result<()> {
+        self.flush()?;
+        let unit = service::KUBELET;
+        let result = match action {
+            KubeletAction::Enable => service::control("enable", unit).await,
+            KubeletAction::Stop => service::control("stop", unit).await,
+            KubeletAction::Restart => restart_kubelet().await,
+        };
+        result.map_err(|error: ServiceError| {
+            Error::new(Kind::Step, "the init system did not do as told")
+                .because(&error)
+                .hint("read `journalctl -u kubelet`")
+        })
+    }
+
+    async fn end_pod(&mut self, component: Component) -> Result<()> {
+        self.flush()?;
+        let fail = |error: &crate::host::cri::CriError| {
+            Error::new(Kind::Step, format!("cannot end the running {}", component.name())).because(error)
+        };
+        let cri = Cri::connect(&self.config.node.cri_socket).await.map_err(|error| fail(&error))?;
+        for run in cri.static_pods().await.map_err(|error| fail(&error))? {
+            if run.name == component.name() && run.is_alive() {
+                cri.end_pod(&run).await.map_err(|error| fail(&error))?;
+                host::fault::point("pod ended");
+            }
+        }
+        Ok(())
+    }
+
+    async fn bind_administrators(&mut self) -> Result<()> {
+        let api = self.prover().api().await?;
+        for binding in cluster::ADMINISTRATORS {
+            self.retry(|| api.bind_cluster_role(binding.name, binding.role, (binding.kind, binding.subject))).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark_node(&mut self) -> Result<()> {
+        let api = self.prover().api().await?;
+        let labels = cluster::labels();
+        self.retry(|| api.mark_node(&self.config.node.name, &labels, &self.config.node.taints)).await
+    }
+
+    /// Asks the API server until it agrees; it may still be filling its caches.
+    async fn retry<F, O>(&self, attempt: F) -> Result<()>
+    where
+        F: Fn() -> O,
+        O: Future<Output = Result<(), host::api::ApiError>>,
+    {
+        let began = std::time::Instant::now();
+        loop {
+            let error = match attempt().await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.interrupt.check()?;
+            if began.elapsed() >= self.config.timeouts.kubernetes_api_call {
+                return Err(Error::new(Kind::Step, "the API server refused").because(&error));
+            }
+            host::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+async fn restart_kubelet() -> Result<(), ServiceError> {
+    let status = service::status(service::KUBELET).await?;
+    if status.needs_reload {
+        service::reload().await?;
+    }
+    if status.active == "failed" {
+        // A unit that gave up after too many starts has to be forgiven first.
+        service::control("reset-failed", service::KUBELET).await?;
+    }
+    service::control("restart", service::KUBELET).await
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
+    Error::new(Kind::Step, "a step failed")
+        .because(error)
+        .hint("run the same command again when the cause is gone: it goes on with what is left")
+}

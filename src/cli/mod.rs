@@ -1,0 +1,96 @@
+//! The command line: arguments to pipeline, one file per command.
+
+mod init;
+mod output;
+mod render;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches as _, ValueEnum};
+
+use crate::error::{Error, Kind};
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Work on the files below DIR instead of the machine's own
+    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Format of what is printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Format of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// For programs: JSON, a line for each event
+    Json,
+}
+
+const ABOUT: &str =
+    "Bootstraps a Kubernetes control plane: says what will restart, swaps atomically, proves that exactly that runs";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 a step failed, 2 the node is not fit, 3 wrong usage or configuration, 4 a dry-run found changes \
+(with --exit-code), 5 drift, 6 timed out, 7 another run holds the lock, 130 and 143 interrupted";
+
+/// The whole command line.
+pub fn command() -> Command {
+    Global::augment_args(Command::new("kubekeel"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .long_about(None)
+        .after_help(EXIT_CODES)
+        .max_term_width(120)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(init::command())
+        .subcommand(render::command())
+}
+
+/// Parses, runs, and turns a failure into words and an exit code.
+pub fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are no failure; everything else is wrong usage.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(Kind::Configuration.exit_code())
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let global = match Global::from_arg_matches(&matches) {
+        Ok(global) => global,
+        Err(error) => error.exit(),
+    };
+    match run(&global, &matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::print_error(&error, global.output);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
+    match matches.subcommand() {
+        Some(("render", matches)) => render::run(global, matches),
+        Some(("init", matches)) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(|error| Error::new(Kind::Step, "cannot start").because(&error))?;
+            runtime.block_on(init::run(global, matches))
+        }
+        _ => Err(Error::new(Kind::Configuration, "no such command")),
+    }
+}

@@ -1,0 +1,151 @@
+//! Reporters: a live table on a terminal, a line per change elsewhere, JSON lines for programs.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Instant;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{Output, output};
+use crate::event::{Event, Progress, Reporter, Rung};
+use crate::manifest::Component;
+
+/// A reporter that can be told that nothing follows.
+pub(super) trait Tell: Reporter {
+    /// Nothing follows: leave the terminal in order.
+    fn finish(&mut self);
+}
+
+/// The reporter for this output and this terminal.
+pub(super) fn reporter(output: Output) -> Box<dyn Tell> {
+    match output {
+        Output::Json => Box::new(Json),
+        Output::Text if io::stderr().is_terminal() => Box::new(Live::new()),
+        Output::Text => Box::new(Plain { began: Instant::now() }),
+    }
+}
+
+struct Json;
+
+impl Reporter for Json {
+    fn event(&mut self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            output::print(&line);
+        }
+    }
+}
+
+impl Tell for Json {
+    fn finish(&mut self) {}
+}
+
+/// One line in words.
+fn line(event: &Event) -> String {
+    match event {
+        Event::Detected { field, value } => format!("{field}: {value} (detected)"),
+        Event::Warning { problem } => {
+            let hint = problem.hint.as_ref().map_or_else(String::new, |hint| format!(" (hint: {hint})"));
+            format!("warning: {problem}{hint}")
+        }
+        Event::Step { number, total, text } => format!("[{number}/{total}] {text}"),
+        Event::Pod(progress) => format!("{:<24} {}", progress.component.name(), pod(progress)),
+        Event::Work { text, done, total } => format!("[{}/{total}] {text}", done + 1),
+        Event::Proven { elapsed } => {
+            format!("proven: all static pods run as rendered, after {:.1} s", elapsed.as_secs_f64())
+        }
+    }
+}
+
+fn pod(progress: &Progress) -> String {
+    match progress.rung {
+        Some(Rung::MirrorPod) => "proven".to_owned(),
+        Some(rung) => format!("{}; waits for {}", rung.name(), progress.waiting),
+        None => format!("waits for {}", progress.waiting),
+    }
+}
+
+struct Plain {
+    began: Instant,
+}
+
+impl Reporter for Plain {
+    fn event(&mut self, event: &Event) {
+        let _ = writeln!(io::stderr().lock(), "{:6.2}s {}", self.began.elapsed().as_secs_f64(), line(event));
+    }
+}
+
+impl Tell for Plain {
+    fn finish(&mut self) {}
+}
+
+/// Steps scroll by; the static pods have a line each that stays.
+struct Live {
+    screen: MultiProgress,
+    step: ProgressBar,
+    pods: BTreeMap<Component, ProgressBar>,
+}
+
+impl Live {
+    fn new() -> Self {
+        let screen = MultiProgress::new();
+        let step = screen.add(ProgressBar::new(1));
+        step.set_style(style("{spinner} {elapsed_precise} [{bar:24}] {pos}/{len} {wide_msg}"));
+        step.enable_steady_tick(std::time::Duration::from_millis(100));
+        Self { screen, step, pods: BTreeMap::new() }
+    }
+
+    fn pod(&mut self, component: Component) -> &ProgressBar {
+        self.pods.entry(component).or_insert_with(|| {
+            let bar = self.screen.add(ProgressBar::new(Rung::ALL.len() as u64));
+            bar.set_style(style("  {prefix:<24} [{bar:6}] {wide_msg}"));
+            bar.set_prefix(component.name());
+            bar
+        })
+    }
+}
+
+/// The templates above are constants, so a style that cannot be parsed never reaches a user; a default is good enough.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+impl Reporter for Live {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Step { number, total, text } => {
+                self.step.set_length(*total as u64);
+                self.step.set_position(*number as u64);
+                self.step.set_message(text.clone());
+            }
+            Event::Work { text, done, total } => {
+                self.step.set_length(*total as u64);
+                self.step.set_position(*done as u64);
+                self.step.set_message(text.clone());
+            }
+            Event::Pod(progress) => {
+                let reached = Rung::ALL.iter().filter(|rung| progress.rung >= Some(**rung)).count() as u64;
+                let bar = self.pod(progress.component);
+                bar.set_position(reached);
+                bar.set_message(pod(progress));
+            }
+            Event::Detected { .. } | Event::Warning { .. } | Event::Proven { .. } => {
+                let _ = self.screen.println(line(event));
+            }
+        }
+    }
+}
+
+impl Tell for Live {
+    fn finish(&mut self) {
+        self.step.finish_and_clear();
+        for bar in self.pods.values() {
+            bar.abandon();
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,169 @@
+//! The documents of a file, told apart by `apiVersion` and `kind`.
+
+use serde_json::{Map, Value as Json};
+
+use super::cluster::{self, Cluster};
+use super::fields::{Item, Path};
+use super::given::{Origin, Problems, Wrong, did_you_mean, quoted};
+use super::init::{self, Init};
+use super::kubelet;
+use super::yaml::{self, Mark, Node, Value};
+
+/// What a file gives.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    pub(super) init: Init,
+    pub(super) cluster: Cluster,
+    pub(super) kubelet: Map<String, Json>,
+    /// Fields of the kubelet that need a certain minor.
+    pub(super) kubelet_since: Vec<(Origin, u32)>,
+    pub(super) kube_proxy: Option<Origin>,
+    /// Something could not be read, so what is missing may well be there.
+    pub(super) broken: bool,
+}
+
+const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
+const KUBELET: &str = "kubelet.config.k8s.io/v1beta1";
+const KUBE_PROXY: &str = "kubeproxy.config.k8s.io/v1alpha1";
+
+/// Kinds and their `apiVersion`; `init` ignores those of other commands, as kubeadm does.
+const KINDS: [(&str, &str); 7] = [
+    ("InitConfiguration", KUBEADM),
+    ("ClusterConfiguration", KUBEADM),
+    ("JoinConfiguration", KUBEADM),
+    ("ResetConfiguration", KUBEADM),
+    ("UpgradeConfiguration", KUBEADM),
+    ("KubeletConfiguration", KUBELET),
+    ("KubeProxyConfiguration", KUBE_PROXY),
+];
+
+pub(super) fn read(text: &str, problems: &Problems) -> Documents {
+    let stream = yaml::parse(text);
+    let mut documents = Documents { broken: !stream.broken.is_empty(), ..Documents::default() };
+    for broken in stream.broken {
+        problems.at("syntax", broken.mark, Wrong::new(broken.message).maybe(broken.hint));
+    }
+    let mut seen: Vec<(&'static str, Mark)> = vec![];
+    for node in &stream.documents {
+        let item = Item { node, path: Path::Root("document"), problems };
+        if item.is_null() {
+            continue;
+        }
+        let Some(kind) = kind(item) else {
+            documents.broken = true;
+            continue;
+        };
+        if let Some((_, first)) = seen.iter().find(|(name, _)| *name == kind) {
+            let message =
+                format!("the kind is given twice; the first is at line {}, column {}", first.line, first.column);
+            problems.at(kind, node.mark, Wrong::new(message));
+            // Its fields are checked, and then forgotten: the first document is judged.
+            Documents::default().add(kind, node, problems);
+        } else {
+            seen.push((kind, node.mark));
+            documents.add(kind, node, problems);
+        }
+    }
+    let wanted = |(kind, _): &(&str, Mark)| matches!(*kind, "InitConfiguration" | "ClusterConfiguration");
+    if !documents.broken && !seen.iter().any(wanted) {
+        let wrong = Wrong::new("the file has neither an InitConfiguration nor a ClusterConfiguration");
+        let hint = format!("begin it with apiVersion: {KUBEADM} and kind: ClusterConfiguration");
+        problems.at("kind", Mark { line: 1, column: 1 }, wrong.hint(hint));
+    }
+    documents
+}
+
+impl Documents {
+    fn add(&mut self, kind: &'static str, node: &Node, problems: &Problems) {
+        let item = Item { node, path: Path::Root(kind), problems };
+        match kind {
+            "InitConfiguration" => {
+                self.init = item
+                    .object(|fields| {
+                        fields.known(&["apiVersion", "kind"]);
+                        init::read(fields)
+                    })
+                    .unwrap_or_default();
+            }
+            "ClusterConfiguration" => {
+                self.cluster = item
+                    .object(|fields| {
+                        fields.known(&["apiVersion", "kind"]);
+                        cluster::read(fields)
+                    })
+                    .unwrap_or_default();
+            }
+            "KubeletConfiguration" => self.add_kubelet(item),
+            "KubeProxyConfiguration" => self.kube_proxy = Some(item.origin()),
+            _ => {}
+        }
+    }
+
+    fn add_kubelet(&mut self, item: Item<'_>) {
+        let Some(Json::Object(mut fields)) = kubelet::CONFIGURATION.read(item) else { return };
+        fields.remove("apiVersion");
+        fields.remove("kind");
+        self.kubelet = fields;
+        for (name, since) in kubelet::SINCE {
+            if self.kubelet.contains_key(name) {
+                self.kubelet_since.push((Origin::Field(item.child(name).to_string(), item.mark_of(name)), since));
+            }
+        }
+    }
+}
+
+/// The kind of a document, if it and its `apiVersion` are known.
+fn kind(item: Item<'_>) -> Option<&'static str> {
+    let Value::Map(entries) = &item.node.value else {
+        item.mismatch("a map with apiVersion and kind", None);
+        return None;
+    };
+    let field = |name: &'static str| {
+        let node = entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node);
+        let Some(node) = node else {
+            item.problems.at(name, item.node.mark, Wrong::new(format!("the document has no {name}")));
+            return None;
+        };
+        let field = Item { node, path: Path::Root(name), problems: item.problems };
+        if field.is_null() {
+            field.report(Wrong::new("has no value"));
+        }
+        field.string()
+    };
+    let (version, kind) = (field("apiVersion"), field("kind"));
+    let (version, kind) = (version?, kind?);
+    let known = KINDS.iter().find(|(name, _)| *name == kind.value);
+    if !KINDS.iter().any(|(_, known)| *known == version.value) {
+        let suggestion = known.map(|(_, version)| *version);
+        item.problems.add(&version.origin, unknown_version(&version.value, suggestion));
+        return None;
+    }
+    let of_version = || KINDS.iter().filter(|(_, known)| *known == version.value).map(|(name, _)| *name);
+    if of_version().any(|name| name == kind.value) {
+        return known.map(|(name, _)| *name);
+    }
+    let hint = match known {
+        Some((name, version)) => format!("{name} belongs to {version}"),
+        None => did_you_mean(&kind.value, of_version())
+            .unwrap_or_else(|| format!("one of {}", of_version().collect::<Vec<_>>().join(", "))),
+    };
+    let message = format!("{} has no kind {}", version.value, quoted(&kind.value));
+    item.problems.add(&kind.origin, Wrong::new(message).hint(hint));
+    None
+}
+
+fn unknown_version(version: &str, of_kind: Option<&str>) -> Wrong {
+    match version.strip_prefix("kubeadm.k8s.io/") {
+        Some("v1") => Wrong::new("kubeadm.k8s.io/v1 is experimental and not supported").hint(format!("use {KUBEADM}")),
+        Some(old) if old.starts_with("v1alpha") || matches!(old, "v1beta1" | "v1beta2" | "v1beta3") => {
+            let hint = "convert the file with `kubeadm config migrate` of a kubeadm that knows both, for example 1.36";
+            Wrong::new(format!("kubeadm.k8s.io/{old} is too old; {KUBEADM} is read")).hint(hint)
+        }
+        _ => {
+            let suggestion = of_kind.map(|version| format!("did you mean \"{version}\"?"));
+            let hint = suggestion.or_else(|| did_you_mean(version, KINDS.map(|(_, version)| version)));
+            Wrong::new(format!("{} is not known", quoted(version)))
+                .hint(hint.unwrap_or_else(|| format!("{KUBEADM}, {KUBELET} and {KUBE_PROXY} are read")))
+        }
+    }
+}

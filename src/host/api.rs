@@ -1,0 +1,162 @@
+//! The API server, with credentials from memory and an explicit certificate authority.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Pod, Taint};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::json;
+
+use crate::observed::{MirrorPod, NodeState};
+
+/// The API server did not answer, or refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{action}")]
+pub struct ApiError {
+    /// What was asked, `list the pods of kube-system`.
+    pub action: String,
+    /// The client's error.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl ApiError {
+    /// The HTTP status, when the API server answered.
+    pub fn status(&self) -> Option<u16> {
+        match self.source.downcast_ref::<kube::Error>() {
+            Some(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
+}
+
+/// Who writes, in `managedFields`.
+const MANAGER: &str = "kubekeel";
+
+/// A client of one API server.
+#[derive(Clone)]
+pub struct ApiServer {
+    client: Client,
+}
+
+fn fail(action: impl Into<String>) -> impl FnOnce(kube::Error) -> ApiError {
+    let action = action.into();
+    move |error| ApiError { action, source: Box::new(error) }
+}
+
+impl ApiServer {
+    /// A client with the credentials of a kubeconfig, that talks to `server` whatever the kubeconfig says.
+    pub async fn connect(kubeconfig: &[u8], server: &str) -> Result<Self, ApiError> {
+        let wrong = |error: Box<dyn std::error::Error + Send + Sync>| ApiError {
+            action: "read the kubeconfig".into(),
+            source: error,
+        };
+        let text = std::str::from_utf8(kubeconfig).map_err(|error| wrong(Box::new(error)))?;
+        let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| wrong(Box::new(error)))?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .map_err(|error| wrong(Box::new(error)))?;
+        config.cluster_url = server.parse().map_err(|error| wrong(Box::new(error)))?;
+        // Proxies of the environment are never consulted silently.
+        config.proxy_url = None;
+        config.connect_timeout = Some(Duration::from_secs(2));
+        config.read_timeout = Some(Duration::from_secs(10));
+        config.write_timeout = Some(Duration::from_secs(10));
+        let client = Client::try_from(config).map_err(fail("make a client"))?;
+        Ok(Self { client })
+    }
+
+    /// Whether `/readyz` says ok.
+    pub async fn ready(&self) -> Result<(), ApiError> {
+        let request = http::Request::get("/readyz")
+            .body(vec![])
+            .map_err(|error| ApiError { action: "ask /readyz".into(), source: Box::new(error) })?;
+        self.client.request_text(request).await.map(drop).map_err(fail("ask /readyz"))
+    }
+
+    /// The Node of that name, `None` when it is not registered.
+    pub async fn node(&self, name: &str) -> Result<Option<NodeState>, ApiError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let node = nodes.get_opt(name).await.map_err(fail(format!("get the Node {name}")))?;
+        Ok(node.map(|node| NodeState {
+            labels: node.metadata.labels.unwrap_or_default(),
+            taints: node.spec.and_then(|spec| spec.taints).unwrap_or_default().into_iter().map(taint).collect(),
+        }))
+    }
+
+    /// The mirror pods of a node in kube-system, by component.
+    pub async fn mirror_pods(&self, node: &str) -> Result<BTreeMap<String, MirrorPod>, ApiError> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), "kube-system");
+        let list = ListParams::default().labels("tier=control-plane").fields(&format!("spec.nodeName={node}"));
+        let pods = pods.list(&list).await.map_err(fail("list the pods of kube-system"))?;
+        Ok(pods.items.into_iter().filter_map(mirror_pod).collect())
+    }
+
+    /// Sets labels and adds taints that are not there yet, as kubeadm's mark-control-plane does.
+    pub async fn mark_node(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        taints: &[crate::config::Taint],
+    ) -> Result<(), ApiError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let taints: Vec<_> = taints
+            .iter()
+            .map(|taint| json!({"key": taint.key, "value": taint.value, "effect": taint.effect}))
+            .collect();
+        let mut patch = json!({"metadata": {"labels": labels}});
+        if !taints.is_empty() {
+            patch["spec"] = json!({"taints": taints});
+        }
+        // The taints' merge key is `key`, so those of others stay.
+        nodes
+            .patch(name, &PatchParams::default(), &Patch::Strategic(patch))
+            .await
+            .map(drop)
+            .map_err(fail(format!("label and taint the Node {name}")))
+    }
+
+    /// Binds a ClusterRole to one subject, by server-side apply.
+    pub async fn bind_cluster_role(&self, name: &str, role: &str, subject: (&str, &str)) -> Result<(), ApiError> {
+        let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": subject.0, "name": subject.1}],
+        });
+        bindings
+            .patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(binding))
+            .await
+            .map(drop)
+            .map_err(fail(format!("apply the ClusterRoleBinding {name}")))
+    }
+}
+
+fn taint(taint: Taint) -> crate::config::Taint {
+    crate::config::Taint { key: taint.key, value: taint.value.unwrap_or_default(), effect: taint.effect }
+}
+
+fn mirror_pod(pod: Pod) -> Option<(String, MirrorPod)> {
+    let labels = pod.metadata.labels.unwrap_or_default();
+    let annotations = pod.metadata.annotations.unwrap_or_default();
+    annotations.get("kubernetes.io/config.mirror")?;
+    let status = pod.status.unwrap_or_default();
+    let ready =
+        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let container =
+        status.container_statuses.iter().flatten().next().and_then(|container| container.container_id.clone());
+    Some((
+        labels.get("component")?.clone(),
+        MirrorPod {
+            digest: annotations.get(crate::manifest::DIGEST_ANNOTATION).cloned(),
+            ready,
+            // `containerd://<id>`
+            container: container.and_then(|id| id.rsplit_once("://").map(|(_, id)| id.to_owned())),
+        },
+    ))
+}

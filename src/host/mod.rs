@@ -1,0 +1,43 @@
+//! The only side effects of the program: files, processes, sockets, clock and environment.
+//!
+//! Everything else is pure or drives what is here; `clippy.toml` forbids the standard library's doors elsewhere.
+
+#![allow(clippy::disallowed_methods, reason = "this is where the effects are")]
+
+pub mod api;
+pub mod cri;
+pub mod evidence;
+pub mod facts;
+pub mod fault;
+pub mod fs;
+pub mod http;
+pub mod lock;
+pub mod machine;
+pub mod ports;
+pub mod service;
+pub mod signal;
+
+use std::time::{Duration, SystemTime};
+
+/// The clock. The rest of the program is handed the time.
+#[must_use]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Waits without blocking the others.
+pub async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// The bytes of a file that the user named.
+pub fn read_file(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+/// All of standard input.
+pub fn read_stdin() -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)?;
+    Ok(bytes)
+}

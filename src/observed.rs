@@ -1,0 +1,91 @@
+//! What the machine looked like: data only.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::config::Taint;
+
+/// One sandbox of a static pod in the container runtime.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PodRun {
+    /// The component label, the static pod's name.
+    pub name: String,
+    /// Sandbox id.
+    pub sandbox: String,
+    /// Whether the sandbox is ready.
+    pub ready: bool,
+    /// When it was created, Unix nanoseconds.
+    pub created_at: i64,
+    /// Our digest annotation.
+    pub digest: Option<String>,
+    /// Its containers, newest first.
+    pub containers: Vec<ContainerRun>,
+}
+
+impl PodRun {
+    /// Whether anything of it still runs.
+    pub fn is_alive(&self) -> bool {
+        self.ready || self.containers.iter().any(|container| container.state == ContainerState::Running)
+    }
+}
+
+/// One container of a static pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ContainerRun {
+    /// Container id.
+    pub id: String,
+    /// Which start of this pod's container it is, from 0.
+    pub attempt: u32,
+    /// Its state.
+    pub state: ContainerState,
+    /// Unix nanoseconds.
+    pub created_at: i64,
+    /// Unix nanoseconds.
+    pub started_at: i64,
+    /// Unix nanoseconds, 0 while it runs.
+    pub finished_at: i64,
+    /// Exit code once it exited.
+    pub exit_code: i32,
+    /// The runtime's reason, `Error`, `OOMKilled`, …
+    pub reason: String,
+    /// The runtime's message.
+    pub message: String,
+    /// Path of its log on the host.
+    pub log_path: String,
+}
+
+/// State of a container (CRI).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    /// Made, not started.
+    Created,
+    /// Running.
+    Running,
+    /// Exited.
+    Exited,
+    /// The runtime does not know.
+    #[default]
+    Unknown,
+}
+
+/// A mirror pod, as the API server shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct MirrorPod {
+    /// Our digest annotation.
+    pub digest: Option<String>,
+    /// Condition Ready.
+    pub ready: bool,
+    /// Id of the container that its status is about.
+    pub container: Option<String>,
+}
+
+/// What matters of a Node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeState {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Taints.
+    pub taints: Vec<Taint>,
+}

@@ -1,0 +1,117 @@
+//! Issuing certificates, as kubeadm does it (`util/pkiutil/pki_helpers.go`).
+
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
+    KeyUsagePurpose, SanType, SerialNumber,
+};
+use time::OffsetDateTime;
+
+use super::{Certificate, Key, Profile, San, Usage};
+
+/// A certificate cannot be issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IssueError {
+    /// The authority's certificate is not one of an authority.
+    #[error("it is not the certificate of an authority")]
+    NotAuthority,
+    /// The authority's key is another one's.
+    #[error("its key does not belong to it")]
+    KeyMismatch,
+    /// A name cannot be put into a certificate.
+    #[error("{0} cannot stand in a certificate")]
+    Name(String),
+    /// The backend failed.
+    #[error("the backend refused: {0}")]
+    Backend(String),
+}
+
+/// An authority with its key.
+pub struct Issuer {
+    /// Its certificate.
+    pub certificate: Certificate,
+    key: Key,
+}
+
+impl Issuer {
+    /// Joins an authority's certificate and its key, after checking that they belong together.
+    pub fn new(certificate: Certificate, key: Key) -> Result<Self, IssueError> {
+        if !certificate.is_ca {
+            return Err(IssueError::NotAuthority);
+        }
+        if certificate.spki != key.spki() {
+            return Err(IssueError::KeyMismatch);
+        }
+        Ok(Self { certificate, key })
+    }
+}
+
+/// Clocks of a cluster differ a little: certificates are valid from five minutes ago (`CertificateBackdate`).
+const BACKDATE: Duration = Duration::from_secs(5 * 60);
+
+/// Issues a certificate for a key, signed by `issuer`, or by itself without one. PEM.
+pub fn issue(profile: &Profile, key: &Key, issuer: Option<&Issuer>, now: SystemTime) -> Result<String, IssueError> {
+    let backend = |error: rcgen::Error| IssueError::Backend(error.to_string());
+    let params = params(profile, now)?;
+    let certificate = match issuer {
+        None => params.self_signed(&key.0).map_err(backend)?,
+        Some(issuer) => {
+            let der = rustls::pki_types::CertificateDer::from(issuer.certificate.der.as_slice());
+            let authority = rcgen::Issuer::from_ca_cert_der(&der, &issuer.key.0).map_err(backend)?;
+            params.signed_by(&key.0, &authority).map_err(backend)?
+        }
+    };
+    Ok(pem::encode_config(
+        &pem::Pem::new("CERTIFICATE", certificate.der().to_vec()),
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    ))
+}
+
+fn params(profile: &Profile, now: SystemTime) -> Result<CertificateParams, IssueError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    if let Some(organization) = &profile.organization {
+        params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
+    }
+    params.distinguished_name.push(DnType::CommonName, profile.common_name.as_str());
+    params.serial_number = Some(serial()?);
+    params.not_before = OffsetDateTime::from(now - BACKDATE);
+    params.not_after = OffsetDateTime::from(now) + profile.validity;
+    params.key_identifier_method = KeyIdMethod::Sha256;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    if profile.ca {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages.push(KeyUsagePurpose::KeyCertSign);
+    } else {
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+    }
+    params.extended_key_usages = profile
+        .usages
+        .iter()
+        .map(|usage| match usage {
+            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        })
+        .collect();
+    for san in &profile.sans {
+        params.subject_alt_names.push(match san {
+            San::Ip(address) => SanType::IpAddress(*address),
+            San::Dns(name) => SanType::DnsName(name.clone().try_into().map_err(|_| IssueError::Name(name.clone()))?),
+        });
+    }
+    Ok(params)
+}
+
+/// 128 random bits; the first is cleared to keep the number positive (RFC 5280, 4.1.2.2), the second is set to keep it
+/// from being short.
+fn serial() -> Result<SerialNumber, IssueError> {
+    let mut bytes = [0_u8; 16];
+    rustls::crypto::aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| IssueError::Backend("no random numbers".into()))?;
+    bytes[0] = (bytes[0] & 0x7f) | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
+}

@@ -1,0 +1,11 @@
+//! The certificates of a control plane: which there are, how they are issued, and whether those that exist fit.
+
+mod inspect;
+mod issue;
+mod key;
+mod table;
+
+pub use inspect::{Certificate, CertificateError, Misfit, misfits};
+pub use issue::{IssueError, Issuer, issue};
+pub use key::{Key, KeyError};
+pub use table::{CertificateId, KubeconfigId, Profile, San, Usage, client_profile, profile};

@@ -1,0 +1,305 @@
+//! From what is wanted and what was seen to the steps between them.
+
+use std::collections::BTreeSet;
+
+use similar::TextDiff;
+
+use super::{Change, KubeletAction, Plan, Reason, Snapshot, Step, pods};
+use crate::config::Config;
+use crate::error::{Problem, Result};
+use crate::kubeconfig;
+use crate::kubelet;
+use crate::layout;
+use crate::phase::Want;
+use crate::pki::{self, CertificateId, KubeconfigId};
+
+/// What the user decided beyond the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Replace files that we wrote and somebody edited.
+    pub force: bool,
+}
+
+/// Makes the plan.
+pub fn plan(wants: &[Want], config: &Config, seen: &Snapshot, options: Options) -> Result<Plan> {
+    let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
+    planner.directories(wants);
+    for want in wants {
+        match *want {
+            Want::Certificate(id) => planner.certificate(id),
+            Want::ServiceAccountKey => planner.service_account_key(),
+            Want::Kubeconfig(id) => planner.kubeconfig(id),
+            Want::Preflight | Want::StaticPod(_) | Want::Kubelet | Want::Proof | Want::NodeMarks => {}
+        }
+    }
+    let kubelet_changes = if wants.contains(&Want::Kubelet) { planner.kubelet_files()? } else { false };
+    pods::plan(&mut planner, wants, kubelet_changes)?;
+    if wants.contains(&Want::NodeMarks) {
+        planner.node_marks();
+    }
+    Ok(planner.plan)
+}
+
+/// A plan in the making.
+pub(super) struct Planner<'a> {
+    pub(super) config: &'a Config,
+    pub(super) seen: &'a Snapshot,
+    pub(super) options: Options,
+    pub(super) plan: Plan,
+    /// Paths that earlier steps change.
+    pub(super) touched: BTreeSet<String>,
+}
+
+impl Planner<'_> {
+    fn directories(&mut self, wants: &[Want]) {
+        let has = |test: fn(&Want) -> bool| wants.iter().any(test);
+        let certificates_dir = self.config.cluster.certificates_dir.clone();
+        let pki = has(|want| matches!(want, Want::Certificate(_) | Want::ServiceAccountKey));
+        let pods = has(|want| matches!(want, Want::StaticPod(_)));
+        let etcd = wants.contains(&Want::StaticPod(crate::manifest::Component::Etcd));
+        let directories = [
+            (layout::STATE.to_owned(), 0o700, true),
+            (layout::KUBERNETES.to_owned(), 0o755, pki || pods || has(|want| matches!(want, Want::Kubeconfig(_)))),
+            (certificates_dir.clone(), 0o755, pki),
+            (format!("{certificates_dir}/etcd"), 0o755, pki),
+            (self.config.cluster.etcd.data_dir.clone(), 0o700, etcd),
+            (layout::KUBELET.to_owned(), 0o700, wants.contains(&Want::Kubelet)),
+            (layout::MANIFESTS.to_owned(), 0o700, pods),
+        ];
+        for (path, mode, wanted) in directories {
+            if wanted && !self.seen.files.contains_key(&path) {
+                self.plan.steps.push(Step::EnsureDirectory { path, mode });
+            }
+        }
+    }
+
+    fn certificate(&mut self, id: CertificateId) {
+        let base = format!("{}/{}", self.config.cluster.certificates_dir, id.base());
+        let (certificate_path, key_path) = (format!("{base}.crt"), format!("{base}.key"));
+        let ours = self.seen.inventory.owns(&certificate_path);
+        let state = self.seen.certificates.get(&id);
+        let key = state.and_then(|state| state.key.as_ref());
+        let certificate = state.and_then(|state| state.certificate.as_ref());
+
+        if let Some(Err(error)) = key {
+            return self.refuse(&key_path, format!("the key is unreadable: {error}"), KEEP_HINT);
+        }
+        let misfits: Vec<String> = match certificate {
+            None => {
+                if key.is_some() && !self.seen.inventory.owns(&key_path) {
+                    return self.refuse(&certificate_path, "there is a key, but its certificate is missing", KEEP_HINT);
+                }
+                let new_key = key.is_none();
+                return self.issue(id, Reason::Missing, new_key, &certificate_path, &key_path);
+            }
+            Some(Err(error)) => vec![format!("it is unreadable: {error}")],
+            Some(Ok(certificate)) => {
+                let profile = pki::profile(id, self.config);
+                let issuer = profile.signer.and_then(|signer| self.authority(signer));
+                let mut misfits: Vec<_> = pki::misfits(certificate, &profile, issuer, self.seen.now)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                match key {
+                    None if id.signer().is_none() => misfits.push(
+                        "its key is missing; signing with an external certificate authority is not supported yet"
+                            .into(),
+                    ),
+                    None => misfits.push("its key is missing".into()),
+                    Some(Ok(spki)) if *spki != certificate.spki => misfits.push("its key is another one".into()),
+                    Some(_) => {}
+                }
+                misfits
+            }
+        };
+        let signer_changes = id.signer().is_some_and(|signer| {
+            self.touched.contains(&format!("{}/{}.crt", self.config.cluster.certificates_dir, signer.base()))
+        });
+        if misfits.is_empty() && !signer_changes {
+            self.plan.kept.push(certificate_path.clone());
+            return self.narrow(&key_path, 0o600);
+        }
+        if id.signer().is_none() {
+            // Everything hangs on an authority: replacing it is a rotation, never a repair.
+            return self.refuse(
+                &certificate_path,
+                misfits.join("; "),
+                "put the matching authority back, or remove both files to start anew",
+            );
+        }
+        if !ours {
+            let all =
+                if misfits.is_empty() { "its certificate authority is new".to_owned() } else { misfits.join("; ") };
+            return self.refuse(
+                &certificate_path,
+                all,
+                "move the file and its key away; kubekeel then issues a fitting one",
+            );
+        }
+        let reason = if misfits.is_empty() { Reason::AuthorityChanges } else { Reason::Unfit(misfits) };
+        self.issue(id, reason, key.is_none(), &certificate_path, &key_path);
+    }
+
+    fn authority(&self, id: CertificateId) -> Option<&pki::Certificate> {
+        self.seen.certificates.get(&id)?.certificate.as_ref()?.as_ref().ok()
+    }
+
+    fn issue(&mut self, id: CertificateId, reason: Reason, new_key: bool, certificate_path: &str, key_path: &str) {
+        self.touched.insert(certificate_path.to_owned());
+        if new_key {
+            self.touched.insert(key_path.to_owned());
+        }
+        self.plan.steps.push(Step::IssueCertificate { id, reason, new_key });
+    }
+
+    fn service_account_key(&mut self) {
+        let directory = &self.config.cluster.certificates_dir;
+        let (private, public) = (format!("{directory}/sa.key"), format!("{directory}/sa.pub"));
+        match &self.seen.service_account {
+            Some(Err(error)) => self.refuse(&private, format!("the key is unreadable: {error}"), KEEP_HINT),
+            Some(Ok(true)) => {
+                self.plan.kept.push(private.clone());
+                self.narrow(&private, 0o600);
+            }
+            Some(Ok(false)) if self.seen.files.contains_key(&public) && !self.seen.inventory.owns(&public) => {
+                self.refuse(&public, "it is not the public half of sa.key", KEEP_HINT);
+            }
+            Some(Ok(false)) => {
+                self.touched.insert(public);
+                self.plan.steps.push(Step::GenerateServiceAccountKey { new_key: false });
+            }
+            None if self.seen.files.contains_key(&public) && !self.seen.inventory.owns(&public) => {
+                self.refuse(&public, "there is a public key, but sa.key is missing", KEEP_HINT);
+            }
+            None => {
+                self.touched.extend([private, public]);
+                self.plan.steps.push(Step::GenerateServiceAccountKey { new_key: true });
+            }
+        }
+    }
+
+    fn kubeconfig(&mut self, id: KubeconfigId) {
+        let path = layout::kubeconfig(id.file());
+        let authority = format!("{}/ca.crt", self.config.cluster.certificates_dir);
+        let misfits = match self.seen.kubeconfigs.get(&id) {
+            None => {
+                self.touched.insert(path);
+                return self.plan.steps.push(Step::WriteKubeconfig { id, reason: Reason::Missing });
+            }
+            Some(Err(error)) => vec![format!("it is unreadable: {error}")],
+            Some(Ok(state)) => self.kubeconfig_misfits(id, state),
+        };
+        if misfits.is_empty() && !self.touched.contains(&authority) {
+            self.plan.kept.push(path.clone());
+            return self.narrow(&path, 0o600);
+        }
+        if !self.seen.inventory.owns(&path) {
+            let all =
+                if misfits.is_empty() { "the certificate authority is new".to_owned() } else { misfits.join("; ") };
+            return self.refuse(&path, all, "move the file away; kubekeel then writes a fitting one");
+        }
+        let reason = if misfits.is_empty() { Reason::AuthorityChanges } else { Reason::Unfit(misfits) };
+        self.touched.insert(path);
+        self.plan.steps.push(Step::WriteKubeconfig { id, reason });
+    }
+
+    fn kubeconfig_misfits(&self, id: KubeconfigId, state: &super::KubeconfigState) -> Vec<String> {
+        let mut misfits = vec![];
+        let server = kubeconfig::server(id, self.config);
+        if state.server != server {
+            misfits.push(format!("its server is {}, not {server}", state.server));
+        }
+        if !state.authority_matches {
+            misfits.push("its certificate authority is another one".into());
+        }
+        match &state.certificate {
+            None => {}
+            Some(Err(error)) => misfits.push(format!("its client certificate is unreadable: {error}")),
+            Some(Ok(certificate)) => {
+                let profile = pki::client_profile(id, self.config);
+                let issuer = self.authority(CertificateId::Ca);
+                misfits
+                    .extend(pki::misfits(certificate, &profile, issuer, self.seen.now).iter().map(ToString::to_string));
+                if !state.key_matches {
+                    misfits.push("its client key is another one".into());
+                }
+            }
+        }
+        misfits
+    }
+
+    /// Plans the kubelet's files; true when one changes.
+    fn kubelet_files(&mut self) -> Result<bool> {
+        let mut changes = false;
+        for file in kubelet::files(self.config, self.seen.resolved)? {
+            let path = file.path.to_owned();
+            let Some(change) = self.change(&path, &file.text) else {
+                self.narrow(&path, file.mode);
+                self.plan.kept.push(path);
+                continue;
+            };
+            changes = true;
+            self.touched.insert(path.clone());
+            self.plan.steps.push(Step::WriteFile { path, mode: file.mode, content: file.text, change });
+        }
+        Ok(changes)
+    }
+
+    /// What becomes of a text file; `None` when it is right, or when it is somebody else's and stays.
+    pub(super) fn change(&mut self, path: &str, wanted: &str) -> Option<Change> {
+        let Some(state) = self.seen.files.get(path) else { return Some(Change::Create) };
+        let text = state.text.as_deref().unwrap_or_default();
+        if text == wanted {
+            return None;
+        }
+        let diff = line_diff(text, wanted);
+        if self.seen.inventory.is_edited(path, &state.digest) && !self.options.force {
+            let drift = Problem::new(path, "somebody edited this file since kubekeel wrote it")
+                .hint("put the change into the configuration, or replace the file with --force");
+            self.plan.drift.push(drift);
+            return None;
+        }
+        if !self.seen.inventory.owns(path) && !self.options.force {
+            self.refuse(
+                path,
+                "the file is there already and kubekeel did not write it",
+                "move it away, or replace it with --force",
+            );
+            return None;
+        }
+        Some(Change::Replace { diff })
+    }
+
+    fn node_marks(&mut self) {
+        let marked = self.seen.node.as_ref().is_some_and(|node| {
+            let labelled = crate::cluster::labels().iter().all(|(key, value)| node.labels.get(key) == Some(value));
+            labelled && self.config.node.taints.iter().all(|taint| node.taints.contains(taint))
+        });
+        if marked {
+            self.plan.kept.push(format!("labels and taints of the Node {}", self.config.node.name));
+        } else {
+            self.plan.steps.push(Step::MarkNode);
+        }
+    }
+
+    pub(super) fn kubelet(&mut self, action: KubeletAction) {
+        self.plan.steps.push(Step::Kubelet { action });
+    }
+
+    fn narrow(&mut self, path: &str, mode: u32) {
+        if self.seen.files.get(path).is_some_and(|state| state.mode & !mode != 0) {
+            self.plan.steps.push(Step::SetMode { path: path.to_owned(), mode });
+        }
+    }
+
+    pub(super) fn refuse(&mut self, path: &str, message: impl Into<String>, hint: &str) {
+        self.plan.refusals.push(Problem::new(path, message).hint(hint));
+    }
+}
+
+const KEEP_HINT: &str = "kubekeel never overwrites keys: put the matching file back, or move both away to start anew";
+
+/// A line diff with three lines of context, without a header.
+pub(super) fn line_diff(old: &str, new: &str) -> String {
+    TextDiff::from_lines(old, new).unified_diff().context_radius(3).to_string()
+}

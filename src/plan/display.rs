@@ -1,0 +1,88 @@
+//! The plan as a person reads it.
+
+use std::fmt::{self, Write as _};
+
+use super::{Change, KubeletAction, Plan, Reason, Step};
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnsureDirectory { path, mode } => write!(f, "create   {path}/ ({mode:04o})"),
+            Self::IssueCertificate { id, reason, new_key } => {
+                let key = if *new_key { "with a new key" } else { "for the key that is there" };
+                write!(f, "issue    certificate {} {key}{reason}", id.name())
+            }
+            Self::GenerateServiceAccountKey { new_key: true } => f.write_str("generate the service account key pair"),
+            Self::GenerateServiceAccountKey { new_key: false } => {
+                f.write_str("write    the public half of the service account key")
+            }
+            Self::WriteKubeconfig { id, reason } => write!(f, "write    kubeconfig {}{reason}", id.file()),
+            Self::WriteFile { path, mode, change, .. } => write!(f, "{} {path} ({mode:04o})", change.verb()),
+            Self::SetMode { path, mode } => write!(f, "narrow   the mode of {path} to {mode:04o}"),
+            Self::WriteManifest { component, change } => write!(f, "{} {} (0600)", change.verb(), component.path()),
+            Self::Kubelet { action } => f.write_str(match action {
+                KubeletAction::Enable => "enable   the kubelet",
+                KubeletAction::Stop => "stop     the kubelet (containers go on)",
+                KubeletAction::Restart => "start    the kubelet",
+            }),
+            Self::EndPod { component } => write!(f, "end      the running {}", component.name()),
+            Self::AwaitApiServer => f.write_str("await    the API server"),
+            Self::Prove { components } => {
+                let names: Vec<_> = components.iter().map(|component| component.name()).collect();
+                write!(f, "prove    {}", names.join(", "))
+            }
+            Self::BindAdministrators => f.write_str("bind     the administrators' ClusterRoles"),
+            Self::MarkNode => f.write_str("mark     the Node as a control plane"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => Ok(()),
+            Self::AuthorityChanges => f.write_str(": its certificate authority changes"),
+            Self::Unfit(misfits) => write!(f, ": {}", misfits.join("; ")),
+        }
+    }
+}
+
+impl Change {
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Create => "create  ",
+            Self::Replace { .. } => "replace ",
+        }
+    }
+
+    fn diff(&self) -> Option<&str> {
+        match self {
+            Self::Create => None,
+            Self::Replace { diff } => Some(diff),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for path in &self.kept {
+            writeln!(f, "  keep     {path}")?;
+        }
+        for step in &self.steps {
+            writeln!(f, "  {step}")?;
+            let (Step::WriteFile { change, .. } | Step::WriteManifest { change, .. }) = step else { continue };
+            for line in change.diff().unwrap_or_default().lines() {
+                writeln!(f, "      {line}")?;
+            }
+        }
+        let names = |components: &[crate::manifest::Component]| {
+            let mut text = String::new();
+            for (index, component) in components.iter().enumerate() {
+                let _ = write!(text, "{}{}", if index == 0 { "" } else { ", " }, component.name());
+            }
+            if text.is_empty() { "none".to_owned() } else { text }
+        };
+        writeln!(f, "static pods that start: {}", names(&self.starts))?;
+        write!(f, "static pods that restart: {}", names(&self.restarts))
+    }
+}

@@ -1,0 +1,85 @@
+//! What we own on a node: recorded before it is created, erased after it is removed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The inventory of a node, `/var/lib/kubekeel/inventory.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// Version of this format.
+    pub format: u32,
+    /// What we own, by path.
+    pub entries: BTreeMap<String, Entry>,
+}
+
+/// One owned path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// `sha256:<hex>` of what we wrote; absent for directories, and while a run that writes it is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// The version that this program writes and reads.
+pub(super) const FORMAT: u32 = 1;
+
+impl Inventory {
+    /// Reads an inventory; `None` stands for a node that we never touched.
+    pub fn parse(bytes: Option<&[u8]>) -> Result<Self, String> {
+        let Some(bytes) = bytes else { return Ok(Self { format: FORMAT, entries: BTreeMap::new() }) };
+        let inventory: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        match inventory.format {
+            FORMAT => Ok(inventory),
+            other => Err(format!("format {other} is not known to this version, which writes format {FORMAT}")),
+        }
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // A map of strings cannot fail to serialise.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Whether a path is ours.
+    pub fn owns(&self, path: &str) -> bool {
+        self.entries.contains_key(path)
+    }
+
+    /// Whether a path is ours and somebody changed it since: its content is not what we recorded.
+    pub fn is_edited(&self, path: &str, digest: &str) -> bool {
+        let recorded = self.entries.get(path).and_then(|entry| entry.digest.as_deref());
+        recorded.is_some_and(|recorded| recorded != digest)
+    }
+
+    /// Takes possession of a path whose content is about to change.
+    pub fn claim(&mut self, path: &str) {
+        self.entries.insert(path.to_owned(), Entry::default());
+    }
+
+    /// Records what was written.
+    pub fn record(&mut self, path: &str, digest: String) {
+        self.entries.insert(path.to_owned(), Entry { digest: Some(digest) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_a_round_trip_and_refuses_what_it_does_not_know() {
+        let mut inventory = Inventory::parse(None).expect("empty");
+        inventory.claim("/a");
+        inventory.record("/b", "sha256:00".into());
+        assert_eq!(Inventory::parse(Some(&inventory.to_bytes())), Ok(inventory.clone()));
+        assert!(inventory.owns("/a") && !inventory.is_edited("/a", "sha256:ff"));
+        assert!(inventory.is_edited("/b", "sha256:ff") && !inventory.is_edited("/b", "sha256:00"));
+        assert!(Inventory::parse(Some(b"{\"format\":9,\"entries\":{}}")).is_err());
+        assert!(Inventory::parse(Some(b"{\"format\":1,\"entr")).is_err());
+    }
+}

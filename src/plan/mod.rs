@@ -1,0 +1,173 @@
+//! The plan: the steps that close the gap between what should exist and what was observed. Pure; printing it is the
+//! dry-run, applying it is the run.
+
+mod diff;
+mod display;
+mod inventory;
+mod pods;
+mod snapshot;
+
+use serde::Serialize;
+
+pub use diff::{Options, plan};
+pub use inventory::{Entry, Inventory};
+pub use pods::Readiness;
+pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, Snapshot};
+
+use crate::error::Problem;
+use crate::manifest::Component;
+use crate::pki::{CertificateId, KubeconfigId};
+
+/// One step. It holds no secret: keys are born when the plan is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// Make a directory.
+    EnsureDirectory {
+        /// Path.
+        path: String,
+        /// Mode.
+        #[serde(serialize_with = "octal")]
+        mode: u32,
+    },
+    /// Issue a certificate, with a new key or for the key that is there.
+    IssueCertificate {
+        /// Which.
+        id: CertificateId,
+        /// Why.
+        reason: Reason,
+        /// Whether a key is made, too; an existing key is never replaced.
+        new_key: bool,
+    },
+    /// Make the service account key pair, or only its public half when the private one is there.
+    GenerateServiceAccountKey {
+        /// Whether the private key is made.
+        new_key: bool,
+    },
+    /// Write a kubeconfig with a new client certificate.
+    WriteKubeconfig {
+        /// Which.
+        id: KubeconfigId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Write a file of the kubelet.
+    WriteFile {
+        /// Path.
+        path: String,
+        /// Mode.
+        #[serde(serialize_with = "octal")]
+        mode: u32,
+        /// Content.
+        #[serde(skip)]
+        content: String,
+        /// What becomes of what is there.
+        change: Change,
+    },
+    /// Narrow the mode of a file that is right otherwise.
+    SetMode {
+        /// Path.
+        path: String,
+        /// Mode.
+        #[serde(serialize_with = "octal")]
+        mode: u32,
+    },
+    /// Write a static pod's manifest. It is rendered when applied, because it carries the digest of the files that it
+    /// mounts, which earlier steps may make.
+    WriteManifest {
+        /// Whose.
+        component: Component,
+        /// What becomes of what is there.
+        change: Change,
+    },
+    /// Drive the kubelet's unit.
+    Kubelet {
+        /// How.
+        action: KubeletAction,
+    },
+    /// End what runs of a static pod, through the container runtime, while the kubelet is stopped.
+    EndPod {
+        /// Whose.
+        component: Component,
+    },
+    /// Wait until the API server answers; the static pods that need it come after.
+    AwaitApiServer,
+    /// Prove that these static pods run as rendered.
+    Prove {
+        /// Which.
+        components: Vec<Component>,
+    },
+    /// Bind the group of `admin.conf` and the API server's kubelet client to their ClusterRoles.
+    BindAdministrators,
+    /// Label and taint the Node.
+    MarkNode,
+}
+
+/// How the kubelet's unit is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KubeletAction {
+    /// Start it at boot.
+    Enable,
+    /// Stop it; containers go on.
+    Stop,
+    /// Start it, or restart it when it runs.
+    Restart,
+}
+
+/// What becomes of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Change {
+    /// There was none.
+    Create,
+    /// It changes.
+    Replace {
+        /// Line diff, from what is there to what will be.
+        diff: String,
+    },
+}
+
+/// Why a certificate or kubeconfig is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "kebab-case")]
+pub enum Reason {
+    /// There is none.
+    Missing,
+    /// An earlier step changes what signs it.
+    AuthorityChanges,
+    /// What is there does not fit: wrong SANs, expired, another authority.
+    Unfit(Vec<String>),
+}
+
+/// What will be done, and what it will do to what runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// Steps in execution order.
+    pub steps: Vec<Step>,
+    /// Paths and objects that are as they should be.
+    pub kept: Vec<String>,
+    /// Static pods that start.
+    pub starts: Vec<Component>,
+    /// Static pods that end and start again.
+    pub restarts: Vec<Component>,
+    /// Why the plan cannot be applied; existing files that do not fit and are not ours.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Problem>,
+    /// Files that we wrote and somebody edited.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Problem>,
+}
+
+impl Plan {
+    /// Whether applying it would change the node; waiting, proving and re-applying the same bindings do not.
+    pub fn changes_anything(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| !matches!(step, Step::Prove { .. } | Step::AwaitApiServer | Step::BindAdministrators))
+    }
+}
+
+fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format!("{mode:04o}"))
+}

@@ -1,0 +1,150 @@
+//! The static pods' part of a plan: which manifests change, what ends, and in which order all of it starts.
+
+use std::time::SystemTime;
+
+use super::diff::{Planner, line_diff};
+use super::{Change, KubeletAction, Snapshot, Step};
+use crate::error::Result;
+use crate::manifest::{self, Component, Manifest};
+use crate::observed::{ContainerState, PodRun};
+use crate::phase::Want;
+
+/// How far a static pod is, before anything is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whose.
+    pub component: Component,
+    /// What becomes of its manifest; `None` when it stays.
+    pub change: Option<Change>,
+    /// Whether a sandbox with another digest, or one that does not get its container to run, has to end.
+    pub ends: bool,
+    /// Whether a container with the wanted digest runs.
+    pub runs: bool,
+}
+
+/// A sandbox younger than this may still be starting its container.
+const STARTING_NANOSECONDS: i64 = 10_000_000_000;
+
+/// Plans all static pods that are wanted.
+pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: bool) -> Result<()> {
+    let components: Vec<_> = wants
+        .iter()
+        .filter_map(|want| if let Want::StaticPod(component) = want { Some(*component) } else { None })
+        .collect();
+    let mut pods = vec![];
+    for component in components {
+        pods.push(readiness(planner, component)?);
+    }
+    let kubelet_wanted = wants.contains(&Want::Kubelet);
+    let proof_wanted = wants.contains(&Want::Proof);
+    for pod in &pods {
+        if pod.ends {
+            planner.plan.restarts.push(pod.component);
+        } else if !pod.runs {
+            planner.plan.starts.push(pod.component);
+        }
+    }
+    if !kubelet_wanted {
+        // A single phase only writes: the kubelet takes it from there.
+        write(planner, &pods);
+        return Ok(());
+    }
+    // Until a kubelet process has seen an API server it neither ends the old pod of a changed manifest nor starts the
+    // new one (kubernetes#105543), and even later it takes 10-15 s to notice that the old one ended
+    // (`pod_workers.go`, backOffPeriod). A stopped kubelet has no such memory, so every swap is made beside it.
+    let running =
+        planner.seen.kubelet.as_ref().is_some_and(|kubelet| kubelet.active != "inactive" && kubelet.active != "failed");
+    let stuck = pods.iter().any(|pod| pod.change.is_none() && !pod.runs) && !pods.is_empty();
+    let swap = pods.iter().any(|pod| pod.ends) || (running && stuck);
+    if swap && running {
+        planner.kubelet(KubeletAction::Stop);
+    }
+    // The controllers come when the API server answers: mirror pods are made when the Node is registered, and a pod
+    // that is there too early gets its own only 60-90 s later.
+    let (first, later): (Vec<_>, Vec<_>) = pods
+        .iter()
+        .cloned()
+        .partition(|pod| pod.ends || pod.runs || matches!(pod.component, Component::Etcd | Component::ApiServer));
+    write(planner, &first);
+    for pod in first.iter().filter(|pod| pod.ends) {
+        planner.plan.steps.push(Step::EndPod { component: pod.component });
+    }
+    let healthy = planner.seen.kubelet.as_ref().is_some_and(crate::host::service::ServiceStatus::is_running);
+    if planner.seen.kubelet.as_ref().is_some_and(|kubelet| kubelet.enabled == "disabled") {
+        planner.kubelet(KubeletAction::Enable);
+    }
+    if swap || kubelet_changes || !healthy {
+        planner.kubelet(KubeletAction::Restart);
+    }
+    let controllers_wait = later.iter().any(|pod| pod.change.is_some());
+    let proves = proof_wanted && !pods.is_empty();
+    if controllers_wait || proves {
+        planner.plan.steps.push(Step::AwaitApiServer);
+    }
+    write(planner, &later);
+    if proves {
+        planner.plan.steps.push(Step::BindAdministrators);
+        planner.plan.steps.push(Step::Prove { components: pods.iter().map(|pod| pod.component).collect() });
+    }
+    Ok(())
+}
+
+fn write(planner: &mut Planner<'_>, pods: &[Readiness]) {
+    for pod in pods {
+        if let Some(change) = &pod.change {
+            planner.plan.steps.push(Step::WriteManifest { component: pod.component, change: change.clone() });
+        }
+    }
+}
+
+fn readiness(planner: &mut Planner<'_>, component: Component) -> Result<Readiness> {
+    let wanted = manifest::render(component, planner.config, &planner.seen.inputs)?;
+    let files_change =
+        manifest::files_read_once(component, planner.config).iter().any(|path| planner.touched.contains(path));
+    let change = manifest_change(planner, &wanted, files_change);
+    if change.is_none() && planner.plan.refusals.is_empty() && planner.plan.drift.is_empty() {
+        planner.plan.kept.push(component.path());
+    }
+    let digest = change.is_none().then_some(wanted.digest.as_str());
+    let runs = planner.seen.alive(component).any(|run| is_running(run, digest));
+    let ends = planner.seen.alive(component).any(|run| has_to_end(run, digest, planner.seen));
+    Ok(Readiness { component, change, ends, runs: runs && !ends })
+}
+
+fn manifest_change(planner: &mut Planner<'_>, wanted: &Manifest, files_change: bool) -> Option<Change> {
+    let path = wanted.component.path();
+    let Some(state) = planner.seen.files.get(&path) else { return Some(Change::Create) };
+    let text = state.text.clone().unwrap_or_default();
+    // Other white space or key order is the same pod: the kubelet would not restart it, and neither do we.
+    let same = manifest::read(&text).is_ok_and(|read| read.digest == wanted.digest && read.is_genuine());
+    if same && !files_change {
+        return None;
+    }
+    if same {
+        let diff = line_diff(&text, &text.replace(&wanted.digest, "(known when the files it mounts are written)"));
+        return Some(Change::Replace { diff });
+    }
+    planner.change(&path, &wanted.text)
+}
+
+fn is_running(run: &PodRun, digest: Option<&str>) -> bool {
+    digest.is_some()
+        && run.digest.as_deref() == digest
+        && run.containers.first().is_some_and(|container| container.state == ContainerState::Running)
+}
+
+/// Whether a sandbox stands in the way of the wanted pod: it is another pod, or its container does not come up and the
+/// kubelet's back-off would make us wait for up to five minutes.
+fn has_to_end(run: &PodRun, digest: Option<&str>, seen: &Snapshot) -> bool {
+    if digest.is_none() || run.digest.as_deref() != digest {
+        return true;
+    }
+    let old = unix_nanoseconds(seen.now).saturating_sub(run.created_at) > STARTING_NANOSECONDS;
+    let failing = run.containers.first().is_none_or(|container| container.state != ContainerState::Running);
+    failing && (old || run.containers.len() > 1)
+}
+
+fn unix_nanoseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,88 @@
+//! The ladder itself, over one look at the machine. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Progress, Rung};
+use crate::host::http::Health;
+use crate::manifest::Component;
+use crate::observed::{ContainerState, MirrorPod, PodRun};
+
+/// One look at the machine, as far as the proof needs it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Sandboxes of static pods, newest first, or why the runtime does not tell.
+    pub pods: Result<Vec<PodRun>, String>,
+    /// What the health ports say.
+    pub health: BTreeMap<Component, Health>,
+    /// Whether the Node is registered, or why the API server does not tell.
+    pub node: Result<bool, String>,
+    /// Mirror pods by component.
+    pub mirrors: Result<BTreeMap<String, MirrorPod>, String>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        let unasked = || "the API server to answer".to_owned();
+        Self { pods: Ok(vec![]), health: BTreeMap::new(), node: Err(unasked()), mirrors: Err(unasked()) }
+    }
+}
+
+/// How far a component is, given the digest of its manifest on disk.
+pub fn climb(component: Component, digest: Option<&str>, view: &View) -> Progress {
+    let at = |rung: Option<Rung>, waiting: String| Progress { component, rung, waiting };
+    let Some(digest) = digest else { return at(None, "its manifest".into()) };
+    let pods = match &view.pods {
+        Ok(pods) => pods,
+        Err(error) => return at(Some(Rung::File), error.clone()),
+    };
+    let own = pods.iter().filter(|run| run.name == component.name());
+    let (ours, others): (Vec<_>, Vec<_>) = own.partition(|run| run.digest.as_deref() == Some(digest));
+    if others.iter().any(|run| run.is_alive()) {
+        return at(Some(Rung::File), "the old pod to end".into());
+    }
+    let Some(run) = ours.iter().find(|run| run.ready) else {
+        return at(Some(Rung::File), "the kubelet to start the pod".into());
+    };
+    let container = match run.containers.first() {
+        Some(container) if container.state == ContainerState::Running => container,
+        Some(container) if container.state == ContainerState::Exited => {
+            return at(Some(Rung::Sandbox), format!("a restart: the container exited with {}", container.exit_code));
+        }
+        _ => return at(Some(Rung::Sandbox), "its container".into()),
+    };
+    match view.health.get(&component) {
+        Some(Health::Ready) => {}
+        Some(health) => return at(Some(Rung::Container), waiting_for_health(health)),
+        None => return at(Some(Rung::Container), "its health port".into()),
+    }
+    match &view.node {
+        Ok(true) => {}
+        Ok(false) => return at(Some(Rung::Health), "the Node to be registered".into()),
+        Err(error) => return at(Some(Rung::Health), error.clone()),
+    }
+    let mirror = match &view.mirrors {
+        Ok(mirrors) => mirrors.get(component.name()),
+        Err(error) => return at(Some(Rung::Node), error.clone()),
+    };
+    match mirror {
+        None => at(Some(Rung::Node), "the mirror pod".into()),
+        Some(mirror) if mirror.digest.as_deref() != Some(digest) => {
+            at(Some(Rung::Node), "the old mirror pod to be replaced".into())
+        }
+        Some(mirror) if !mirror.ready => at(Some(Rung::Node), "the mirror pod to be Ready".into()),
+        Some(mirror) if mirror.container.as_ref() != Some(&container.id) => {
+            at(Some(Rung::Node), "the mirror pod to show the running container".into())
+        }
+        Some(_) => at(Some(Rung::MirrorPod), String::new()),
+    }
+}
+
+fn waiting_for_health(health: &Health) -> String {
+    match health {
+        Health::Ready => String::new(),
+        Health::NotReady(detail) => format!("health: {detail}"),
+        Health::Refused => "its port to open".into(),
+        Health::Silent => "an answer of its health port".into(),
+        Health::Tls(error) | Health::Broken(error) => format!("health: {error}"),
+    }
+}

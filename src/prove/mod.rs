@@ -1,0 +1,233 @@
+//! The proof: that exactly what was rendered runs. A ladder per static pod, each rung meaning all below it.
+
+pub mod ladder;
+mod probes;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::diagnose::{self, Diagnosis};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Progress, Reporter, Rung};
+use crate::host::api::ApiServer;
+use crate::host::cri::Cri;
+use crate::host::evidence;
+use crate::host::fs::Files;
+use crate::host::http::Health;
+use crate::host::signal::Interrupt;
+use crate::layout;
+use crate::manifest::{self, Component};
+use ladder::View;
+use probes::Probes;
+
+/// How often the machine is looked at.
+const PERIOD: Duration = Duration::from_millis(100);
+/// When the first look for a cause is taken, and how often after that.
+const DIAGNOSE_AFTER: Duration = Duration::from_millis(2500);
+const DIAGNOSE_EVERY: Duration = Duration::from_millis(1500);
+
+/// Everything a proof needs.
+pub struct Prover<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The node's files.
+    pub files: &'a Files,
+    /// Safe points.
+    pub interrupt: &'a Interrupt,
+    /// Who is told.
+    pub reporter: &'a mut dyn Reporter,
+    /// The digests that have to run.
+    pub digests: BTreeMap<Component, String>,
+    cri: Option<Cri>,
+    api: Option<ApiServer>,
+    probes: Probes,
+    told: BTreeMap<Component, Progress>,
+}
+
+impl<'a> Prover<'a> {
+    /// A prover of what the manifests on disk say.
+    pub fn new(config: &'a Config, files: &'a Files, interrupt: &'a Interrupt, reporter: &'a mut dyn Reporter) -> Self {
+        Self {
+            config,
+            files,
+            interrupt,
+            reporter,
+            digests: BTreeMap::new(),
+            cri: None,
+            api: None,
+            probes: Probes::default(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// Waits until the API server answers `/readyz`.
+    pub async fn await_api_server(&mut self) -> Result<()> {
+        let components = [Component::Etcd, Component::ApiServer];
+        let limit = self.config.timeouts.control_plane_component_health_check;
+        self.climb(&components, Rung::Health, limit).await
+    }
+
+    /// Climbs to the top for all of `components`.
+    pub async fn prove(&mut self, components: &[Component]) -> Result<()> {
+        let limit = self.config.timeouts.control_plane_component_health_check;
+        self.climb(components, Rung::MirrorPod, limit).await
+    }
+
+    /// The client that the proof uses, for what has to be written into the cluster.
+    pub async fn api(&mut self) -> Result<ApiServer> {
+        if self.api.is_none() {
+            self.api = connect(self.files, self.config).await;
+        }
+        self.api.clone().ok_or_else(|| {
+            Error::new(Kind::Step, "there is no kubeconfig of an administrator to ask the API server with")
+                .hint("do not skip the phase kubeconfig/admin")
+        })
+    }
+
+    async fn climb(&mut self, components: &[Component], goal: Rung, limit: Duration) -> Result<()> {
+        self.read_digests()?;
+        self.probes = Probes::start(components, self.config, &self.authority());
+        let began = Instant::now();
+        let mut next_diagnosis = DIAGNOSE_AFTER;
+        loop {
+            let look = Instant::now();
+            let view = self.look(goal).await;
+            let mut reached = true;
+            for component in components {
+                let progress = ladder::climb(*component, self.digests.get(component).map(String::as_str), &view);
+                reached &= progress.rung >= Some(goal);
+                self.tell(progress);
+            }
+            if reached {
+                return Ok(());
+            }
+            self.interrupt.check()?;
+            if began.elapsed() >= next_diagnosis {
+                let evidence = evidence::collect(
+                    self.config,
+                    self.files,
+                    self.cri.as_ref(),
+                    &self.digests,
+                    &view,
+                    began.elapsed(),
+                )
+                .await;
+                if let Some(diagnosis) = diagnose::certain(&evidence) {
+                    return Err(failure(Kind::Step, "the control plane does not come up", Some(diagnosis)));
+                }
+                if began.elapsed() >= limit {
+                    let message = format!("the control plane did not come up within {} s", limit.as_secs());
+                    let diagnosis = diagnose::likely(&evidence).unwrap_or_else(|| self.stuck(components, &view));
+                    return Err(failure(Kind::TimedOut, &message, Some(diagnosis)));
+                }
+                next_diagnosis = began.elapsed() + DIAGNOSE_EVERY;
+            }
+            tokio::time::sleep(PERIOD.saturating_sub(look.elapsed())).await;
+        }
+    }
+
+    fn read_digests(&mut self) -> Result<()> {
+        for component in Component::ALL {
+            let bytes = self
+                .files
+                .read(&component.path())
+                .map_err(|error| Error::new(Kind::Step, "cannot read back the manifest").because(&error))?;
+            let Some(bytes) = bytes else { continue };
+            let read = manifest::read(&String::from_utf8_lossy(&bytes)).ok();
+            // A manifest whose annotation does not describe it proves nothing.
+            if let Some(digest) = read.filter(manifest::Read::is_genuine).map(|read| read.digest) {
+                self.digests.insert(component, digest);
+            }
+        }
+        Ok(())
+    }
+
+    fn authority(&self) -> String {
+        let bytes = self.files.read(&format!("{}/ca.crt", self.config.cluster.certificates_dir)).ok().flatten();
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    async fn look(&mut self, goal: Rung) -> View {
+        if self.cri.is_none() {
+            self.cri = Cri::connect(&self.config.node.cri_socket).await.ok();
+        }
+        if self.api.is_none() {
+            self.api = connect(self.files, self.config).await;
+        }
+        let pods = async {
+            match &self.cri {
+                Some(cri) => cri.static_pods().await.map_err(|error| error.to_string()),
+                None => Err(format!("the container runtime does not answer at {}", self.config.node.cri_socket)),
+            }
+        };
+        let mut view = View { pods: pods.await, health: self.probes.last(), ..View::default() };
+        if goal > Rung::Health && view.health.get(&Component::ApiServer).is_none_or(|health| *health == Health::Ready) {
+            if let Some(api) = &self.api {
+                let (node, mirrors) =
+                    tokio::join!(api.node(&self.config.node.name), api.mirror_pods(&self.config.node.name));
+                view.node = node.map(|node| node.is_some()).map_err(|error| chain(&error));
+                view.mirrors = mirrors.map_err(|error| chain(&error));
+            }
+        }
+        view
+    }
+
+    fn tell(&mut self, progress: Progress) {
+        if self.told.get(&progress.component) != Some(&progress) {
+            self.told.insert(progress.component, progress.clone());
+            self.reporter.event(&Event::Pod(progress));
+        }
+    }
+
+    fn stuck(&self, components: &[Component], view: &View) -> Diagnosis {
+        let climbed = components
+            .iter()
+            .map(|component| ladder::climb(*component, self.digests.get(component).map(String::as_str), view));
+        let lowest = climbed.min_by_key(|progress| progress.rung);
+        let (component, rung, waiting) = lowest.map_or(("node", None, String::new()), |progress| {
+            (progress.component.name(), progress.rung, progress.waiting)
+        });
+        Diagnosis {
+            cause: "unknown",
+            component: component.into(),
+            summary: format!("{component} stays at {}", rung.map_or("the start", Rung::name)),
+            evidence: vec![waiting],
+            remedy: "read `journalctl -u kubelet` and the container's log under /var/log/pods".into(),
+        }
+    }
+}
+
+/// A client with the strongest credentials at hand: RBAC cannot lock super-admin.conf out.
+async fn connect(files: &Files, config: &Config) -> Option<ApiServer> {
+    let host = match config.advertise_address {
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+        std::net::IpAddr::V4(address) => address.to_string(),
+    };
+    let server = format!("https://{host}:{}", config.bind_port);
+    for name in ["super-admin.conf", "admin.conf"] {
+        if let Ok(Some(bytes)) = files.read(&layout::kubeconfig(name))
+            && let Ok(api) = ApiServer::connect(&bytes, &server).await
+        {
+            return Some(api);
+        }
+    }
+    None
+}
+
+fn failure(kind: Kind, message: &str, diagnosis: Option<Diagnosis>) -> Error {
+    Error { diagnosis: diagnosis.map(Box::new), ..Error::new(kind, message) }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let more = source.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = source.source();
+    }
+    text
+}
