@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The components of the lab: built once from the Go module proxy, kept in $LAB/bin.
 #
 # A component's directory under tests/lab/components pins its sources (go.mod, go.sum); its fingerprint decides
@@ -18,7 +19,7 @@ build_module() {
       ldflags="$ldflags -X $x.gitCommit=0000000000000000000000000000000000000000 -X $x.buildDate=2026-01-01T00:00:00Z"
     done
   fi
-  stamp=$({ cat "$dir"/go.{mod,sum} $(find "$dir" -name '*.go'); echo "$ldflags"; } | sha256sum | cut -c1-16)-$(go env GOVERSION)
+  stamp=$({ cat "$dir"/go.{mod,sum}; find "$dir" -name '*.go' -exec cat {} +; echo "$ldflags"; } | sha256sum | cut -c1-16)-$(go env GOVERSION)
   mkdir -p "$out" "$LAB/stamps"
   for pkg in "$@"; do
     target=${pkg#*=} pkg=${pkg%%=*}
@@ -45,8 +46,10 @@ build_tools() {
   build_module etcd-3.6 tools go.etcd.io/etcd/server/v3=etcd-3.6.8-0
   build_module containerd tools $containerd/containerd $containerd/containerd-shim-runc-v2 $containerd/ctr
   build_module cni tools $cni/main/bridge $cni/main/loopback $cni/ipam/host-local $cni/meta/portmap
-  build_module kubernetes-1.37 tools ./kubelet-oracle
 }
+
+# The kubelet's own reader of manifests as a program, to ask what it makes of a file.
+build_oracle() { build_module kubernetes-1.37 tools ./kubelet-oracle; }
 
 build_pause() {
   [ -x "$LAB/bin/tools/pause" ] && [ "$LAB/bin/tools/pause" -nt "$root/tests/lab/pause.c" ] && return

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Lab nodes: system containers with systemd as PID 1, on an overlay over the root file system, in a network of their own.
 #
 # A node's files live in $LAB/nodes/NAME. Its mounts exist only in its own mount namespace and vanish with it.
@@ -6,15 +7,6 @@ run=/run/kubekeel-lab           # container states and addresses; shared by ever
 bridge=kubekeel-lab             # the network namespace with the bridge
 network=172.31.99
 runc() { command runc --root "$run/runc" "$@"; }
-
-# await SECONDS COMMAND...: until the command succeeds.
-await() {
-  local deadline=$((SECONDS + $1)); shift
-  until "$@" > /dev/null 2>&1; do
-    [ $SECONDS -lt $deadline ] || { say "gave up waiting for: $*"; return 1; }
-    sleep 0.05
-  done
-}
 
 node_up() { # NAME MINOR BINARY WITH_IMAGES
   local name=$1 minor=$2 binary=$3 images=$4 node=$LAB/nodes/$1 octet from
@@ -29,6 +21,7 @@ node_up() { # NAME MINOR BINARY WITH_IMAGES
   connect "$name" "$octet"
   populate "$name" "$octet" "$minor" "$binary"
   oci_config "$name" > "$node/config.json"
+  # shellcheck disable=SC2016
   unshare --mount --propagation private bash -c '
     mount -t overlay overlay -o "lowerdir=$1/rootfs,upperdir=$2/upper,workdir=$2/work" "$2/root" &&
     exec runc --root "$3" run --detach --bundle "$2" "$4"' - "$LAB" "$node" "$run/runc" "$name" \
@@ -49,6 +42,14 @@ node_down() { # NAME
     [ ! -d "$group" ] || await 10 find "$group" -depth -type d -exec rmdir {} + || true
   done
   rm -rf "${LAB:?}/nodes/$name"
+}
+
+# network_down: what is left when no node of any lab is.
+network_down() {
+  [ -z "$(ls "$run/addresses" 2> /dev/null)" ] || return 0
+  [ ! -e "/run/netns/$bridge" ] || ip netns delete "$bridge"
+  rmdir /sys/fs/cgroup/*/kubekeel-lab /sys/fs/cgroup/kubekeel-lab 2> /dev/null || true
+  rm -rf "$run"
 }
 
 # claim_address NAME: prints the last octet of a free address, now the node's.
@@ -148,6 +149,13 @@ oci_config() {
 "devices":[{"path":"/dev/kmsg","type":"c","major":1,"minor":11,"fileMode":438,"uid":0,"gid":0}],
 "resources":{"devices":[{"allow":true,"access":"rwm"}]}}}
 JSON
+}
+
+# node_exec NAME COMMAND...: becomes the command, on a terminal of the node if all of this is on one.
+node_exec() {
+  local terminal=()
+  [ ! -t 0 ] || [ ! -t 1 ] || [ ! -t 2 ] || terminal=(--tty --env "TERM=${TERM:-xterm}")
+  exec runc --root "$run/runc" exec "${terminal[@]}" "$@"
 }
 
 # address NAME: prints the address of a node.

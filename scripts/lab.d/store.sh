@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Image stores: containerd's data directory with the images of one minor, filled once and cloned into every node.
 
 # import_images SOCKET MINOR: imports the images of one minor through a running containerd.
@@ -10,15 +11,9 @@ import_images() {
 
 # archives MINOR: the image archives of a minor.
 archives() {
-  local component etcd=etcd-3.7
-  [ "$1" != 1.36 ] || etcd=etcd-3.6
-  for component in pause $etcd kube-{apiserver,controller-manager,scheduler}-"$1"; do echo "$LAB/images/$component.tar"; done
-}
-
-# quietly COMMAND...: shows the output of a command only if it fails.
-quietly() {
-  local output
-  output=$("$@" 2>&1) || { printf "%s\n" "$output" >&2; return 1; }
+  local component etcd="etcd-3.7"
+  [ "$1" != 1.36 ] || etcd="etcd-3.6"
+  for component in pause "$etcd" kube-{apiserver,controller-manager,scheduler}-"$1"; do echo "$LAB/images/$component.tar"; done
 }
 
 # store MINOR: prints the directory of the minor's store, after filling it if the images are new.
