@@ -2,7 +2,10 @@
 
 mod architecture;
 mod config;
+mod diagnose;
 mod kubelet;
+mod ladder;
 mod manifest;
 mod parity;
+mod pki;
 mod sample;
