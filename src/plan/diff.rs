@@ -153,9 +153,11 @@ impl Planner<'_> {
     /// Refuses once what an authority would have to sign when it is neither there nor made by an earlier step.
     fn needs_authority(&mut self, id: CertificateId) {
         let path = format!("{}/{}.crt", self.config.cluster.certificates_dir, id.base());
-        let whole = self.seen.certificates.get(&id).is_some_and(|state| {
-            matches!(state.certificate, Some(Ok(_))) && matches!(state.key, Some(Ok(_)))
-        });
+        let whole = self
+            .seen
+            .certificates
+            .get(&id)
+            .is_some_and(|state| matches!(state.certificate, Some(Ok(_))) && matches!(state.key, Some(Ok(_))));
         let key = path.replace(".crt", ".key");
         let told = self.plan.refusals.iter().any(|refusal| refusal.subject == path || refusal.subject == key);
         if !whole && !told && !self.touched.contains(&path) {

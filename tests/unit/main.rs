@@ -5,4 +5,5 @@ mod config;
 mod kubelet;
 mod manifest;
 mod parity;
+mod rooted;
 mod sample;
