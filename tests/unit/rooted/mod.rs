@@ -1,6 +1,7 @@
 //! The real program against temporary roots: files, and nothing of the machine.
 
 #![allow(clippy::disallowed_methods, reason = "these tests are about what happens on disk")]
+#![allow(clippy::case_sensitive_file_extension_comparisons, reason = "the names are exact")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -252,9 +253,6 @@ pub(crate) fn shape(tree: &Tree) -> BTreeMap<&str, u32> {
 
 /// The private keys of a tree: paths ending in `.key`.
 pub(crate) fn keys(tree: &Tree) -> BTreeMap<&str, &[u8]> {
-    let key = |(path, entry): (&'_ String, &'_ Entry)| path.ends_with(".key") && entry.content.is_some();
-    tree.iter()
-        .filter(|(path, entry)| key((path, entry)))
-        .map(|(path, entry)| (path.as_str(), entry.content.as_deref().unwrap()))
-        .collect()
+    let keys = tree.iter().filter(|(path, _)| path.ends_with(".key"));
+    keys.filter_map(|(path, entry)| Some((path.as_str(), entry.content.as_deref()?))).collect()
 }

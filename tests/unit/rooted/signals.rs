@@ -9,8 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Root, verify};
 
-/// A pipe that takes `room` more bytes (at most a page) before its writer waits.
-fn nearly_full(room: usize) -> (PipeReader, std::io::PipeWriter) {
+/// A pipe that takes `bytes` more bytes (at most a page) before its writer waits.
+fn nearly_full(bytes: usize) -> (PipeReader, std::io::PipeWriter) {
     const PAGE: usize = 4096;
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
@@ -19,13 +19,13 @@ fn nearly_full(room: usize) -> (PipeReader, std::io::PipeWriter) {
     fcntl_setfl(&writer, flags).unwrap();
     // Whole pages are what a pipe is made of: one is freed, and filled up to the room that is wanted.
     reader.read_exact(&mut [0; PAGE]).unwrap();
-    writer.write_all(&vec![b'.'; PAGE - room]).unwrap();
+    writer.write_all(&vec![b'.'; PAGE - bytes]).unwrap();
     (reader, writer)
 }
 
 /// Starts a run that waits in the middle of telling its steps, signals it, and lets it go on.
-fn signalled(root: &Root, room: usize, signal: Signal) -> (Child, String) {
-    let (mut reader, writer) = nearly_full(room);
+fn signalled(root: &Root, bytes: usize, signal: Signal) -> (Child, String) {
+    let (mut reader, writer) = nearly_full(bytes);
     let child = root.command(&[]).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(250));
     kill_process(Pid::from_child(&child), signal).unwrap();
