@@ -153,6 +153,8 @@ impl Applier<'_> {
 
     /// Records every path that the plan will make, before it is made.
     fn claim(&mut self, plan: &Plan) -> Result<()> {
+        // It holds the inventory, so it may be older than its own entry.
+        self.inventory.claim(layout::STATE);
         for step in &plan.steps {
             for path in self.paths(step) {
                 self.inventory.claim(&path);

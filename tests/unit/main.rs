@@ -8,4 +8,5 @@ mod ladder;
 mod manifest;
 mod parity;
 mod pki;
+mod rooted;
 mod sample;
