@@ -65,8 +65,11 @@ pub async fn apply(
         now: seen.now,
     };
     applier.sweep()?;
+    let settled = applier.settle(plan, seen);
     if plan.changes_anything() {
         applier.claim(plan)?;
+    } else if settled {
+        applier.store_inventory()?;
     }
     let result = applier.steps(plan).await;
     if plan.changes_anything() {
@@ -131,6 +134,23 @@ impl Applier<'_> {
         Ok(())
     }
 
+    /// Records what a killed run had written and not yet recorded; true when there was any. Without a digest a later
+    /// edit would not be seen.
+    fn settle(&mut self, plan: &Plan, seen: &Snapshot) -> bool {
+        let pending: Vec<_> = seen
+            .files
+            .iter()
+            .filter(|(path, state)| !state.digest.is_empty() && self.inventory.is_pending(path))
+            // An open text that is not kept was not finished; the claim stays.
+            .filter(|(path, state)| state.text.is_none() || plan.kept.contains(path))
+            .map(|(path, state)| (path.clone(), state.digest.clone()))
+            .collect();
+        for (path, digest) in &pending {
+            self.inventory.record(path, digest.clone());
+        }
+        !pending.is_empty()
+    }
+
     /// Records every path that the plan will make, before it is made.
     fn claim(&mut self, plan: &Plan) -> Result<()> {
         for step in &plan.steps {
@@ -180,7 +200,6 @@ impl Applier<'_> {
     }
 
     fn stage(&mut self, path: String, content: Zeroizing<Vec<u8>>, mode: u32, replace: bool) {
-        self.inventory.record(&path, observe::sha256(&content));
         self.batch.push(Publish { path, content, mode, replace });
     }
 
@@ -189,7 +208,14 @@ impl Applier<'_> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.files.publish(std::mem::take(&mut self.batch)).map_err(|error| failed(&error))
+        let batch = std::mem::take(&mut self.batch);
+        let written: Vec<_> = batch.iter().map(|file| (file.path.clone(), observe::sha256(&file.content))).collect();
+        self.files.publish(batch).map_err(|error| failed(&error))?;
+        // Only now: a digest of what never got its name would make the old content look edited.
+        for (path, digest) in written {
+            self.inventory.record(&path, digest);
+        }
+        Ok(())
     }
 
     fn write_manifest(&mut self, component: Component) -> Result<()> {

@@ -196,6 +196,9 @@ fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Result<Vec<Want
     if !files.is_machine() {
         // A tree under --root has files, but no kubelet, no runtime and no cluster.
         wants.retain(|want| !matches!(want, Want::Preflight | Want::Proof | Want::NodeMarks));
+        for want in wants.iter_mut().filter(|want| **want == Want::Kubelet) {
+            *want = Want::KubeletFiles;
+        }
     }
     Ok(wants)
 }
@@ -252,7 +255,11 @@ fn refuse(plan: &Plan) -> Result<()> {
 fn show(plan: &Plan, output: Output, exit_code: bool) -> Result<()> {
     match output {
         Output::Text => output::print(&format!("Plan:\n{plan}")),
-        Output::Json => output::print(&serde_json::to_value(plan).unwrap_or_default().to_string()),
+        Output::Json => {
+            let mut line = serde_json::to_value(plan).unwrap_or_default();
+            line["event"] = "plan".into();
+            output::print(&line.to_string());
+        }
     }
     if exit_code && plan.changes_anything() {
         return Err(Error::new(Kind::Changes, "there is something to do"));

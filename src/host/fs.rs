@@ -131,25 +131,11 @@ impl Files {
 
     /// Makes a directory and its parents; only what is created gets `mode`, what exists keeps its own.
     pub fn ensure_directory(&self, path: &str, mode: u32) -> Result<(), FileError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let fail = |source| FileError { path: path.into(), action: "create", source };
-        let resolved = self.resolve(path);
-        if resolved.is_dir() {
-            return Ok(());
-        }
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(resolved.parent().unwrap_or(&self.root))
-            .map_err(fail)?;
-        match std::fs::DirBuilder::new().mode(mode).create(&resolved) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => result.map_err(fail)?,
-        }
-        // The umask may have taken bits away.
-        rustix::fs::chmod(&resolved, Mode::from_raw_mode(mode)).map_err(|error| fail(error.into()))?;
-        fault::point("directory made");
-        Ok(())
+        make_directory(&self.resolve(path), mode).map_err(|source| FileError {
+            path: path.into(),
+            action: "create",
+            source,
+        })
     }
 
     /// Publishes a batch: all content is durable under dot-names first, then the names appear in the given order.
@@ -272,6 +258,25 @@ impl<'a> Target<'a> {
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         Self { directory, name, temporary: format!(".{name}{TEMPORARY_SUFFIX}") }
     }
+}
+
+/// Makes a directory with `mode` and its missing parents with 0755, whatever the umask says; what exists is left alone.
+pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_directory(parent, 0o755)?;
+    }
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        result => result?,
+    }
+    fault::point("directory made");
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
+    fault::point("directory has its mode");
+    Ok(())
 }
 
 fn is_absent(error: &io::Error) -> bool {

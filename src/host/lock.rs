@@ -1,6 +1,7 @@
 //! One run at a time: `flock` on a file that names its holder. The kernel lets go when the holder dies.
 
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
@@ -17,9 +18,10 @@ pub struct Lock {
 pub fn take(path: &Path, command: &str) -> Result<Lock> {
     let open = || {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
+            super::fs::make_directory(parent, 0o755)?;
         }
-        std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
+        // Nobody else may hold the lock: whoever can open the file can.
+        std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
     };
     let mut file = open().map_err(|error| {
         Error::new(Kind::Preflight, format!("cannot open the lock {}", path.display()))

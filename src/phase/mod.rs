@@ -18,6 +18,8 @@ pub enum Want {
     StaticPod(Component),
     /// The kubelet's files, and a running kubelet.
     Kubelet,
+    /// The kubelet's files alone: a tree under `--root` has no kubelet.
+    KubeletFiles,
     /// Proof that every wanted static pod runs.
     Proof,
     /// Labels and taints of the Node.

@@ -29,10 +29,16 @@ pub fn plan(wants: &[Want], config: &Config, seen: &Snapshot, options: Options) 
             Want::Certificate(id) => planner.certificate(id),
             Want::ServiceAccountKey => planner.service_account_key(),
             Want::Kubeconfig(id) => planner.kubeconfig(id),
-            Want::Preflight | Want::StaticPod(_) | Want::Kubelet | Want::Proof | Want::NodeMarks => {}
+            Want::Preflight
+            | Want::StaticPod(_)
+            | Want::Kubelet
+            | Want::KubeletFiles
+            | Want::Proof
+            | Want::NodeMarks => {}
         }
     }
-    let kubelet_changes = if wants.contains(&Want::Kubelet) { planner.kubelet_files()? } else { false };
+    let kubelet_files = wants.iter().any(|want| matches!(want, Want::Kubelet | Want::KubeletFiles));
+    let kubelet_changes = if kubelet_files { planner.kubelet_files()? } else { false };
     pods::plan(&mut planner, wants, kubelet_changes)?;
     if wants.contains(&Want::NodeMarks) {
         planner.node_marks();
@@ -63,7 +69,7 @@ impl Planner<'_> {
             (certificates_dir.clone(), 0o755, pki),
             (format!("{certificates_dir}/etcd"), 0o755, pki),
             (self.config.cluster.etcd.data_dir.clone(), 0o700, etcd),
-            (layout::KUBELET.to_owned(), 0o700, wants.contains(&Want::Kubelet)),
+            (layout::KUBELET.to_owned(), 0o700, has(|want| matches!(want, Want::Kubelet | Want::KubeletFiles))),
             (layout::MANIFESTS.to_owned(), 0o700, pods),
         ];
         for (path, mode, wanted) in directories {
@@ -144,7 +150,24 @@ impl Planner<'_> {
         self.seen.certificates.get(&id)?.certificate.as_ref()?.as_ref().ok()
     }
 
+    /// Refuses once what an authority would have to sign when it is neither there nor made by an earlier step.
+    fn needs_authority(&mut self, id: CertificateId) {
+        let path = format!("{}/{}.crt", self.config.cluster.certificates_dir, id.base());
+        let whole = self.seen.certificates.get(&id).is_some_and(|state| {
+            matches!(state.certificate, Some(Ok(_))) && matches!(state.key, Some(Ok(_)))
+        });
+        let key = path.replace(".crt", ".key");
+        let told = self.plan.refusals.iter().any(|refusal| refusal.subject == path || refusal.subject == key);
+        if !whole && !told && !self.touched.contains(&path) {
+            let hint = format!("run `kubekeel init phase certs {}` first, or the whole `kubekeel init`", id.name());
+            self.refuse(&path, "the certificate authority, or its key, is missing", &hint);
+        }
+    }
+
     fn issue(&mut self, id: CertificateId, reason: Reason, new_key: bool, certificate_path: &str, key_path: &str) {
+        if let Some(signer) = id.signer() {
+            self.needs_authority(signer);
+        }
         self.touched.insert(certificate_path.to_owned());
         if new_key {
             self.touched.insert(key_path.to_owned());
@@ -183,6 +206,7 @@ impl Planner<'_> {
         let authority = format!("{}/ca.crt", self.config.cluster.certificates_dir);
         let misfits = match self.seen.kubeconfigs.get(&id) {
             None => {
+                self.needs_authority(CertificateId::Ca);
                 self.touched.insert(path);
                 return self.plan.steps.push(Step::WriteKubeconfig { id, reason: Reason::Missing });
             }
@@ -199,6 +223,7 @@ impl Planner<'_> {
             return self.refuse(&path, all, "move the file away; kubekeel then writes a fitting one");
         }
         let reason = if misfits.is_empty() { Reason::AuthorityChanges } else { Reason::Unfit(misfits) };
+        self.needs_authority(CertificateId::Ca);
         self.touched.insert(path);
         self.plan.steps.push(Step::WriteKubeconfig { id, reason });
     }

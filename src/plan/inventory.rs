@@ -56,6 +56,11 @@ impl Inventory {
         recorded.is_some_and(|recorded| recorded != digest)
     }
 
+    /// Whether a path is ours and what we wrote there is not recorded: a directory, or a run was killed.
+    pub fn is_pending(&self, path: &str) -> bool {
+        self.entries.get(path).is_some_and(|entry| entry.digest.is_none())
+    }
+
     /// Takes possession of a path whose content is about to change.
     pub fn claim(&mut self, path: &str) {
         self.entries.insert(path.to_owned(), Entry::default());

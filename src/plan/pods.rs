@@ -37,10 +37,12 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
     }
     let kubelet_wanted = wants.contains(&Want::Kubelet);
     let proof_wanted = wants.contains(&Want::Proof);
+    // Where nobody can say what runs (a tree under --root), the manifests say what would.
+    let visible = planner.seen.pods.is_some();
     for pod in &pods {
-        if pod.ends {
+        if pod.ends || (!visible && matches!(pod.change, Some(Change::Replace { .. }))) {
             planner.plan.restarts.push(pod.component);
-        } else if !pod.runs {
+        } else if pod.change.is_some() || (visible && !pod.runs) {
             planner.plan.starts.push(pod.component);
         }
     }

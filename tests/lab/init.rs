@@ -40,12 +40,12 @@ fn all_ready(node: &Node) {
     assert_eq!(ready, wanted);
 }
 
-/// How often a step of a kind was taken.
+/// The steps that were taken, in words.
 fn steps(lines: &[Value]) -> Vec<&str> {
     lines.iter().filter(|line| line["event"] == "step").filter_map(|line| line["text"].as_str()).collect()
 }
 
-/// The digest annotation of each mirror pod, by name.
+/// The container of each mirror pod, by name.
 pub(crate) fn uids(node: &Node) -> String {
     node.kubectl(&[
         "-n",
@@ -111,8 +111,8 @@ fn a_control_plane_comes_up_is_proven_and_a_second_run_does_nothing() {
 
     // One flag of one component: exactly that static pod restarts.
     let changed = with_cluster("scheduler: {extraArgs: [{name: v, value: \"2\"}]}");
-    let (plan, _) = init_json(&node, &changed, &["--dry-run"]);
-    let plan: Value = serde_json::from_str(&plan.stdout).expect("a plan");
+    let (_, lines) = init_json(&node, &changed, &["--dry-run"]);
+    let plan = lines.iter().find(|line| line["event"] == "plan").expect("a plan");
     assert_eq!(plan["restarts"], serde_json::json!(["kube-scheduler"]), "{plan}");
     init_ok(&node, &changed);
     all_ready(&node);
