@@ -9,7 +9,8 @@ components=$root/tests/lab/components
 # build_module NAME OUT PACKAGE...: builds the packages of one pinned module into $LAB/bin/OUT.
 build_module() {
   local name=$1 out=$LAB/bin/$2 pkg target stamp began; shift 2
-  local dir=$components/$name ldflags="-s -w" version
+  local dir=$components/$name ldflags="-s -w" version goversion
+  goversion=$(go env GOVERSION)
   version=$(release "$name")
   if [ -n "$version" ]; then
     # Without a stamped version a kubelet calls itself v0.0.0 and the version skew checks refuse it.
@@ -19,16 +20,19 @@ build_module() {
       ldflags="$ldflags -X $x.gitCommit=0000000000000000000000000000000000000000 -X $x.buildDate=2026-01-01T00:00:00Z"
     done
   fi
-  stamp=$({ cat "$dir"/go.{mod,sum}; find "$dir" -name '*.go' -exec cat {} +; echo "$ldflags"; } | sha256sum | cut -c1-16)-$(go env GOVERSION)
   mkdir -p "$out" "$LAB/stamps"
   for pkg in "$@"; do
     target=${pkg#*=} pkg=${pkg%%=*}
     [ "$target" != "$pkg" ] || target=${pkg##*/}
+    # What a binary is made of: the pinned modules, how it is linked, and its own source if that is here.
+    stamp=$({ cat "$dir"/go.{mod,sum}; echo "$ldflags"; [[ $pkg != ./* ]] || cat "$dir/$pkg"/*.go; } | sha256sum | cut -c1-16)-$goversion
     [ "$(cat "$LAB/stamps/$name.$target" 2>/dev/null)" = "$stamp" ] && [ -x "$out/$target" ] && continue
     began=$SECONDS
     say "building $name/$target ..."
     (cd "$dir" && CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false \
-      -tags no_btrfs,no_devmapper,no_zfs -ldflags "$ldflags" -o "$out/$target" "$pkg")
+      -tags no_btrfs,no_devmapper,no_zfs -ldflags "$ldflags" -o "$out/.$target.new" "$pkg")
+    # Running nodes keep the file that they have open.
+    mv "$out/.$target.new" "$out/$target"
     echo "$stamp" > "$LAB/stamps/$name.$target"
     say "built    $name/$target in $((SECONDS - began)) s"
   done

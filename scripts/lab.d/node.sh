@@ -9,14 +9,12 @@ network=172.31.99
 runc() { command runc --root "$run/runc" "$@"; }
 
 node_up() { # NAME MINOR BINARY WITH_IMAGES
-  local name=$1 minor=$2 binary=$3 images=$4 node=$LAB/nodes/$1 octet from
+  local name=$1 minor=$2 binary=$3 images=$4 node=$LAB/nodes/$1 octet
   [[ $name =~ ^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$ ]] || { say "not a node name: '$name'"; return 3; }
+  [ -x "$LAB/bin/$minor/kubelet" ] && [ -d "$LAB/rootfs" ] || { say "not built: scripts/lab build"; return 1; }
   node_down "$name"
   mkdir -p "$node"/{upper,work,root,containerd}
-  if [ "$images" = yes ]; then
-    from=$(store "$minor")
-    clone_store "$from" "$node/containerd"
-  fi
+  [ "$images" = no ] || clone_images "$minor" "$node/containerd"
   octet=$(claim_address "$name")
   connect "$name" "$octet"
   populate "$name" "$octet" "$minor" "$binary"

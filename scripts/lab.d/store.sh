@@ -16,10 +16,10 @@ archives() {
   for component in pause "$etcd" kube-{apiserver,controller-manager,scheduler}-"$1"; do echo "$LAB/images/$component.tar"; done
 }
 
-# store MINOR: prints the directory of the minor's store, after filling it if the images are new.
-store() {
-  local minor=$1 dir lock began=$SECONDS
-  dir=$LAB/stores/$minor-$(stat -c '%n %s %Y' "$LAB"/images/*.tar "$LAB/bin/tools/containerd" | sha256sum | cut -c1-16)
+# clone_images MINOR TARGET: the minor's store as a node's own, after filling the store if the images are new.
+clone_images() {
+  local minor=$1 dir archive lock began=$SECONDS
+  dir=$LAB/stores/$minor-$(for archive in $(archives "$minor"); do tar -xOf "$archive" ./manifest.json; done | sha256sum | cut -c1-16)
   mkdir -p "$LAB/stores"
   exec {lock}> "$LAB/stores/.lock"
   flock "$lock"
@@ -31,8 +31,8 @@ store() {
     mv "$LAB/stores/new" "$dir"
     say "unpacked  the images of $minor in $((SECONDS - began)) s"
   fi
+  clone_store "$dir" "$2"
   exec {lock}>&-
-  echo "$dir"
 }
 
 # fill_store DIR MINOR: runs a containerd of its own, without CRI, until the images are in.
