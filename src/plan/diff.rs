@@ -152,21 +152,13 @@ impl Planner<'_> {
 
     /// Refuses once what an authority would have to sign when it is neither there nor made by an earlier step.
     fn needs_authority(&mut self, id: CertificateId) {
-<<<<<<< HEAD
-        let path = format!("{}/{}.crt", self.config.cluster.certificates_dir, id.base());
-=======
         let base = format!("{}/{}", self.config.cluster.certificates_dir, id.base());
         let (path, key) = (format!("{base}.crt"), format!("{base}.key"));
->>>>>>> rooted
         let whole = self
             .seen
             .certificates
             .get(&id)
             .is_some_and(|state| matches!(state.certificate, Some(Ok(_))) && matches!(state.key, Some(Ok(_))));
-<<<<<<< HEAD
-        let key = path.replace(".crt", ".key");
-=======
->>>>>>> rooted
         let told = self.plan.refusals.iter().any(|refusal| refusal.subject == path || refusal.subject == key);
         if !whole && !told && !self.touched.contains(&path) {
             let hint = format!("run `kubekeel init phase certs {}` first, or the whole `kubekeel init`", id.name());
