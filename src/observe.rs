@@ -142,14 +142,14 @@ fn file_states(config: &Config, files: &Files) -> Result<BTreeMap<String, FileSt
     }
     for (path, is_open) in open.into_iter().map(|path| (path, true)).chain(secret.into_iter().map(|path| (path, false)))
     {
-        let Some(status) = files.status(&path)? else { continue };
-        if status.kind != EntryKind::File {
+        let Some(found) = files.status(&path)? else { continue };
+        if found.kind != EntryKind::File {
             states.insert(path, FileState { mode: 0, digest: String::new(), text: None });
             continue;
         }
         if let Some(bytes) = files.read(&path)? {
             let text = is_open.then(|| String::from_utf8_lossy(&bytes).into_owned());
-            states.insert(path, FileState { mode: status.mode, digest: sha256(&bytes), text });
+            states.insert(path, FileState { mode: found.mode, digest: sha256(&bytes), text });
         }
     }
     Ok(states)
@@ -165,7 +165,9 @@ fn manifest_entries(files: &Files) -> Result<Vec<ManifestEntry>, FileError> {
         let pod = match status {
             Some(status) if status.kind == EntryKind::File && status.size < LARGEST => {
                 let bytes = files.read(&path)?.unwrap_or_default();
-                manifest::read(&String::from_utf8_lossy(&bytes)).map(pod_name).map_err(|error| error.to_string())
+                manifest::read(&String::from_utf8_lossy(&bytes))
+                    .map(|read| pod_name(&read))
+                    .map_err(|error| error.to_string())
             }
             Some(status) if status.kind == EntryKind::File => Err("it is larger than 10 MiB".into()),
             Some(status) if status.kind == EntryKind::Directory => Err("it is a directory".into()),
@@ -177,7 +179,7 @@ fn manifest_entries(files: &Files) -> Result<Vec<ManifestEntry>, FileError> {
     Ok(entries)
 }
 
-fn pod_name(read: manifest::Read) -> String {
+fn pod_name(read: &manifest::Read) -> String {
     read.pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 

@@ -106,10 +106,7 @@ impl Applier<'_> {
             Step::WriteManifest { component, .. } => self.write_manifest(*component),
             Step::Kubelet { action } => self.kubelet(*action).await,
             Step::EndPod { component } => self.end_pod(*component).await,
-            Step::AwaitApiServer => {
-                self.flush()?;
-                self.prover().await_api_server().await
-            }
+            Step::AwaitApiServer => self.await_api_server().await,
             Step::Prove { components } => {
                 self.flush()?;
                 self.prover().prove(components).await
@@ -198,7 +195,7 @@ impl Applier<'_> {
             mode: 0o600,
             replace: true,
         };
-        self.files.publish(vec![file]).map_err(|error| failed(&error))
+        self.files.publish(&[file]).map_err(|error| failed(&error))
     }
 
     fn stage(&mut self, path: String, content: Zeroizing<Vec<u8>>, mode: u32, replace: bool) {
@@ -212,7 +209,7 @@ impl Applier<'_> {
         }
         let batch = std::mem::take(&mut self.batch);
         let written: Vec<_> = batch.iter().map(|file| (file.path.clone(), observe::sha256(&file.content))).collect();
-        self.files.publish(batch).map_err(|error| failed(&error))?;
+        self.files.publish(&batch).map_err(|error| failed(&error))?;
         // Only now: a digest of what never got its name would make the old content look edited.
         for (path, digest) in written {
             self.inventory.record(&path, digest);
@@ -260,6 +257,30 @@ impl Applier<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits for the API server, and has it accept mirror pods as early as it can.
+    ///
+    /// The kubelet makes the mirror pods of what it runs once, when the Node is registered; one that is refused then comes
+    /// at the pod's next sync, 60-90 s later. The API server makes the priority class that they need only a second after
+    /// it starts, and in that second kubelets register.
+    async fn await_api_server(&mut self) -> Result<()> {
+        self.flush()?;
+        let mut prover = self.prover();
+        let api = prover.api().await.ok();
+        let prepare = async {
+            let Some(api) = api else { return };
+            while api.create_node_critical_class().await.is_err() {
+                host::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::pin!(prepare);
+        let ready = prover.await_api_server();
+        tokio::pin!(ready);
+        tokio::select! {
+            result = &mut ready => result,
+            () = &mut prepare => ready.await,
+        }
     }
 
     async fn bind_administrators(&mut self) -> Result<()> {

@@ -106,7 +106,7 @@ fn write(files: &Files, rendered: Vec<(String, String, u32)>) -> Result<()> {
         mode,
         replace: true,
     });
-    files.publish(batch.collect()).map_err(fail)
+    files.publish(&batch.collect::<Vec<_>>()).map_err(fail)
 }
 
 fn host_directories() -> NodeInputs {

@@ -35,10 +35,9 @@ fn newest(pod: &PodEvidence) -> Option<&ContainerRun> {
     pod.runs.iter().filter(|run| run.digest == pod.digest).find_map(|run| run.containers.first())
 }
 
-/// The newest container that exited, when none runs longer than a failing one needs to fail.
+/// The newest container, when it exited. While a newer one runs, what an older one said is history.
 fn failed(pod: &PodEvidence) -> Option<&ContainerRun> {
-    let mut containers = pod.runs.iter().filter(|run| run.digest == pod.digest).flat_map(|run| &run.containers);
-    containers.find(|container| container.state == ContainerState::Exited)
+    newest(pod).filter(|container| container.state == ContainerState::Exited)
 }
 
 /// What a container's log gives away: words, cause, summary, remedy, whether one exit is enough.
@@ -113,10 +112,6 @@ pub(super) fn failing(evidence: &Evidence) -> Option<Finding> {
 
 fn failing_pod(evidence: &Evidence, pod: &PodEvidence) -> Option<Finding> {
     let container = failed(pod)?;
-    let running = newest(pod).is_some_and(|container| container.state == ContainerState::Running);
-    if running && pod.health == Some(Health::Ready) {
-        return None;
-    }
     let name = pod.component.name();
     let attempts =
         pod.runs.iter().flat_map(|run| &run.containers).map(|container| container.attempt).max().unwrap_or(0);

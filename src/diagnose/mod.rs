@@ -60,6 +60,8 @@ pub fn likely(evidence: &Evidence) -> Option<Diagnosis> {
     certain(evidence).or_else(|| RULES.iter().find_map(|rule| rule(evidence)).map(|finding| finding.diagnosis))
 }
 
+/// A finding, in the form that rules return.
+#[allow(clippy::unnecessary_wraps, reason = "every rule ends with it")]
 fn finding(
     certain: bool,
     cause: &'static str,

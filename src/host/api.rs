@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
@@ -117,6 +119,22 @@ impl ApiServer {
             .await
             .map(drop)
             .map_err(fail(format!("label and taint the Node {name}")))
+    }
+
+    /// Creates the priority class of static pods, exactly as the API server itself does a second after it starts
+    /// (`pkg/registry/scheduling/rest/storage_scheduling.go`). The mirror pod of a static pod is refused without it.
+    pub async fn create_node_critical_class(&self) -> Result<(), ApiError> {
+        let classes: Api<PriorityClass> = Api::all(self.client.clone());
+        let class = PriorityClass {
+            metadata: ObjectMeta { name: Some("system-node-critical".into()), ..ObjectMeta::default() },
+            value: Some(2_000_001_000),
+            description: Some("Used for system critical pods that must not be moved from their current node.".into()),
+            ..PriorityClass::default()
+        };
+        match classes.create(&PostParams::default(), &class).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            result => result.map(drop).map_err(fail("create the PriorityClass system-node-critical")),
+        }
     }
 
     /// Binds a ClusterRole to one subject, by server-side apply.

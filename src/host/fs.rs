@@ -141,10 +141,10 @@ impl Files {
     /// Publishes a batch: all content is durable under dot-names first, then the names appear in the given order.
     ///
     /// On an error nothing that was not yet renamed stays behind, and the error names the path.
-    pub fn publish(&self, batch: Vec<Publish>) -> Result<(), FileError> {
+    pub fn publish(&self, batch: &[Publish]) -> Result<(), FileError> {
         let mut directories = BTreeMap::new();
         let mut staged: Vec<(OwnedFd, Target<'_>)> = Vec::with_capacity(batch.len());
-        let result = self.stage_and_rename(&batch, &mut directories, &mut staged);
+        let result = self.stage_and_rename(batch, &mut directories, &mut staged);
         if result.is_err() {
             for (_, target) in &staged {
                 if let Some(directory) = directories.get(target.directory) {

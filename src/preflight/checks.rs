@@ -214,7 +214,13 @@ fn forwarding(inputs: &Inputs<'_>) -> Vec<Finding> {
 }
 
 fn ports(inputs: &Inputs<'_>) -> Vec<Finding> {
+    /// The kubelet's own API.
+    const KUBELET: u16 = 10250;
     let mut findings = vec![];
+    if inputs.seen.pods.is_none() {
+        // Without the runtime's word our own containers look like anybody; that it does not answer is told already.
+        return findings;
+    }
     for component in Component::ALL {
         // What runs already holds its own ports.
         if inputs.seen.alive(component).next().is_some() {
@@ -227,7 +233,6 @@ fn ports(inputs: &Inputs<'_>) -> Vec<Finding> {
             }
         }
     }
-    const KUBELET: u16 = 10250;
     let kubelet_runs = inputs.seen.kubelet.as_ref().is_some_and(crate::host::service::ServiceStatus::is_running);
     if !kubelet_runs && let Some(listener) = inputs.listeners.iter().find(|listener| listener.blocks(None, KUBELET)) {
         findings.extend(taken(KUBELET, "kubelet", listener));
@@ -254,7 +259,7 @@ fn manifest_directory(inputs: &Inputs<'_>) -> Vec<Finding> {
             // A manifest of ours that is broken is replaced by the plan, or refused there as an edit.
             (_, Some(_)) => {}
             (Err(why), None) => {
-                findings.extend(error("ManifestDirectory", format!("{path} is not a static pod: {why}"), hint))
+                findings.extend(error("ManifestDirectory", format!("{path} is not a static pod: {why}"), hint));
             }
             (Ok(pod), None) => {
                 let twin = Component::ALL.into_iter().find(|component| component.name() == pod);

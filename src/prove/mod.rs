@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::diagnose::{self, Diagnosis};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Problem, Result};
 use crate::event::{Event, Progress, Reporter, Rung};
 use crate::host::api::ApiServer;
 use crate::host::cri::Cri;
 use crate::host::evidence;
 use crate::host::fs::Files;
 use crate::host::http::Health;
+use crate::host::service;
 use crate::host::signal::Interrupt;
 use crate::layout;
 use crate::manifest::{self, Component};
@@ -43,7 +44,14 @@ pub struct Prover<'a> {
     api: Option<ApiServer>,
     probes: Probes,
     told: BTreeMap<Component, Progress>,
+    /// Since when a mirror pod is missing that should have been made.
+    missing_since: Option<Instant>,
+    nudged: bool,
 }
+
+/// The kubelet makes a missing mirror pod at the pod's next sync, at once or after 60-90 s: who waits longer than this
+/// waits for the latter.
+const MIRROR_PATIENCE: Duration = Duration::from_millis(1500);
 
 impl<'a> Prover<'a> {
     /// A prover of what the manifests on disk say.
@@ -58,6 +66,8 @@ impl<'a> Prover<'a> {
             api: None,
             probes: Probes::default(),
             told: BTreeMap::new(),
+            missing_since: None,
+            nudged: false,
         }
     }
 
@@ -103,6 +113,7 @@ impl<'a> Prover<'a> {
                 return Ok(());
             }
             self.interrupt.check()?;
+            self.nudge(components, &view).await;
             if began.elapsed() >= next_diagnosis {
                 let evidence = evidence::collect(
                     self.config,
@@ -162,15 +173,41 @@ impl<'a> Prover<'a> {
             }
         };
         let mut view = View { pods: pods.await, health: self.probes.last(), ..View::default() };
-        if goal > Rung::Health && view.health.get(&Component::ApiServer).is_none_or(|health| *health == Health::Ready) {
-            if let Some(api) = &self.api {
-                let (node, mirrors) =
-                    tokio::join!(api.node(&self.config.node.name), api.mirror_pods(&self.config.node.name));
-                view.node = node.map(|node| node.is_some()).map_err(|error| chain(&error));
-                view.mirrors = mirrors.map_err(|error| chain(&error));
-            }
+        let serves = view.health.get(&Component::ApiServer).is_none_or(|health| *health == Health::Ready);
+        if goal > Rung::Health
+            && serves
+            && let Some(api) = &self.api
+        {
+            let name = &self.config.node.name;
+            let (node, mirrors) = tokio::join!(api.node(name), api.mirror_pods(name));
+            view.node = node.map(|node| node.is_some()).map_err(|error| chain(&error));
+            view.mirrors = mirrors.map_err(|error| chain(&error));
         }
         view
+    }
+
+    /// Restarts the kubelet, once, when it runs everything but has no mirror pod of it: a new kubelet process makes all of
+    /// them when it starts. Containers go on meanwhile.
+    async fn nudge(&mut self, components: &[Component], view: &View) {
+        let missing: Vec<_> = components
+            .iter()
+            .filter(|component| self.told.get(component).is_some_and(|progress| progress.rung == Some(Rung::Node)))
+            .filter(|component| view.mirrors.as_ref().is_ok_and(|mirrors| !mirrors.contains_key(component.name())))
+            .map(|component| component.name())
+            .collect();
+        if missing.is_empty() || self.nudged {
+            self.missing_since = None;
+            return;
+        }
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < MIRROR_PATIENCE {
+            return;
+        }
+        self.nudged = true;
+        let why = format!("it runs {} but made no mirror pod; restarting it makes them", missing.join(", "));
+        self.reporter.event(&Event::Warning { problem: Problem::new("kubelet", why) });
+        // When it does not restart, the diagnosis says why.
+        let _ = service::control("restart", service::KUBELET).await;
     }
 
     fn tell(&mut self, progress: Progress) {

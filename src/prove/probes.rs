@@ -32,7 +32,7 @@ impl Probes {
             let endpoint = manifest::endpoint(component, config);
             tasks.spawn(async move {
                 loop {
-                    let health = http::health(&endpoint.host, endpoint.port, &endpoint.readiness_path, &trust).await;
+                    let health = http::health(&endpoint.host, endpoint.port, endpoint.readiness_path, &trust).await;
                     last.lock().unwrap_or_else(PoisonError::into_inner).insert(component, health);
                     host::sleep(PERIOD).await;
                 }

@@ -131,7 +131,7 @@ fn images_and_the_runtime_are_missed_by_name() {
 #[test]
 fn ports_manifests_swap_and_disks_are_checked_before_anything_is_touched() {
     let node = Node::up("preflight", &Options::default());
-    let mut holder = node.spawn(&["socat", "TCP-LISTEN:10259,fork", "EXEC:/bin/true"]);
+    let mut holder = node.spawn(&["socat", "TCP-LISTEN:10259,fork,reuseaddr", "EXEC:/bin/true"]);
     node.wait_until("listener", Duration::from_secs(5), || {
         (node.exec(&["sh", "-c", "ss -ltn | grep -q :10259"]).status == 0).then_some(())
     });

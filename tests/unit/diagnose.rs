@@ -73,6 +73,7 @@ fn with_pod(pod: PodEvidence) -> Evidence {
 const EXITED: &[(ContainerState, i32)] = &[(ContainerState::Exited, 1)];
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table")]
 fn each_cause_is_named() {
     let container = |component, log: &[&str]| with_pod(pod(component, EXITED, log, Health::Refused));
     let kubelet = |log: &[&str]| {

@@ -39,11 +39,14 @@ fn proven() -> View {
     }
 }
 
+/// What is wrong, how far the proof gets then, and how to make it so.
+type Row = (&'static str, Option<Rung>, fn(&mut View));
+
 #[test]
 fn every_rung_is_needed() {
     let running = || vec![container("c1", ContainerState::Running)];
     let exited = || vec![container("c1", ContainerState::Exited)];
-    let change: [(&str, Option<Rung>, fn(&mut View)); 9] = [
+    let changes: [Row; 9] = [
         ("all is well", Some(Rung::MirrorPod), |_| ()),
         ("the mirror pod is missing", Some(Rung::Node), |view| view.mirrors = Ok(BTreeMap::new())),
         ("the old mirror pod still says Ready", Some(Rung::Node), |view| {
@@ -62,7 +65,7 @@ fn every_rung_is_needed() {
         }),
         ("the runtime does not tell", Some(Rung::File), |view| view.pods = Err("down".into())),
     ];
-    for (what, rung, change) in change {
+    for (what, rung, change) in changes {
         let mut view = proven();
         change(&mut view);
         let progress = climb(Component::Etcd, Some(DIGEST), &view);

@@ -1,5 +1,7 @@
 //! Tests that need no lab: pure functions, and real files below a temporary root.
 
+#![allow(clippy::disallowed_methods, reason = "tests touch the machine themselves")]
+
 mod architecture;
 mod config;
 mod diagnose;

@@ -86,25 +86,25 @@ fn every_algorithm_makes_chains_that_openssl_accepts() {
     }
 }
 
-/// The extensions and usages as openssl prints them, without what differs from key to key.
-fn extensions(certificate: &Certificate) -> String {
+/// Subject and extensions as openssl prints them, sorted: their order has no meaning.
+fn extensions(certificate: &Certificate) -> Vec<String> {
     let text = openssl(
         &["x509", "-noout", "-text", "-certopt", "no_pubkey,no_sigdump,no_serial,no_validity,no_issuer"],
         &certificate.to_pem(),
     );
-    let key_identifier = |line: &&str| {
-        !line.trim().contains(':')
-            || line.contains("X509v3")
-            || line.contains("DNS:")
-            || line.contains("CA:")
-            || line.contains("Subject:")
-    };
-    // kubeadm's leaves have no subject key identifier of their own (RFC 5280 only recommends one).
-    text.lines()
-        .filter(key_identifier)
-        .filter(|line| !line.contains("Subject Key Identifier"))
-        .map(|line| format!("{}\n", line.trim()))
-        .collect()
+    let mut blocks: Vec<String> = vec![];
+    for line in text.lines().map(str::trim) {
+        match blocks.last_mut() {
+            Some(block) if !line.starts_with("X509v3") && !line.starts_with("Subject:") => {
+                *block += &format!(" {line}");
+            }
+            _ => blocks.push(line.to_owned()),
+        }
+    }
+    // Key identifiers differ from key to key, and kubeadm's leaves have none of their own (RFC 5280 only recommends it).
+    blocks.retain(|block| !block.contains("Key Identifier"));
+    blocks.sort();
+    blocks
 }
 
 #[test]
