@@ -88,8 +88,9 @@ pub(super) struct Probe {
     pub port: u16,
     /// HTTP or HTTPS.
     pub scheme: Scheme,
-    /// With a period of one second, the whole of `timeouts.controlPlaneComponentHealthCheck`.
-    pub startup_failures: u32,
+    /// The whole of `timeouts.controlPlaneComponentHealthCheck`: failures of a startup probe with a period of one second, or
+    /// the delay of a liveness probe without one.
+    pub startup_seconds: u32,
 }
 
 impl<'a> Context<'a> {
@@ -130,7 +131,7 @@ impl<'a> Context<'a> {
                 host: probe::kubelet_host(component, config),
                 port: probe::endpoint(component, config).port,
                 scheme: probe::endpoint(component, config).scheme,
-                startup_failures: startup_failures(config),
+                startup_seconds: startup_seconds(config),
             },
         }
     }
@@ -152,7 +153,7 @@ fn kubeconfig(component: Component) -> String {
     }
 }
 
-fn startup_failures(config: &Config) -> u32 {
+fn startup_seconds(config: &Config) -> u32 {
     let timeout = config.timeouts.control_plane_component_health_check;
     let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
     // The field of the API is an int32.

@@ -49,6 +49,32 @@ pub struct Prover<'a> {
     nudged: bool,
 }
 
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// The API server serves, so that what needs it may start.
+    Serving,
+    /// The top of the ladder.
+    Proven,
+}
+
+/// The last thing that a new API server does before it is ready: it takes a second in which the controllers' images can be
+/// started already.
+const LAST_HOOK: &str = "500 poststarthook/rbac/bootstrap-roles failed";
+
+impl Goal {
+    fn is_reached(self, progress: &Progress, view: &View) -> bool {
+        match self {
+            Self::Proven => progress.is_proven(),
+            Self::Serving => {
+                let last_hook =
+                    matches!(view.health.get(&progress.component), Some(Health::NotReady(why)) if why == LAST_HOOK);
+                progress.rung >= Some(Rung::Health) || (progress.rung == Some(Rung::Container) && last_hook)
+            }
+        }
+    }
+}
+
 /// The kubelet makes a missing mirror pod at the pod's next sync, at once or after 60-90 s: who waits longer than this
 /// waits for the latter.
 const MIRROR_PATIENCE: Duration = Duration::from_millis(1500);
@@ -74,14 +100,12 @@ impl<'a> Prover<'a> {
     /// Waits until the API server answers `/readyz`.
     pub async fn await_api_server(&mut self) -> Result<()> {
         let components = [Component::Etcd, Component::ApiServer];
-        let limit = self.config.timeouts.control_plane_component_health_check;
-        self.climb(&components, Rung::Health, limit).await
+        self.climb(&components, Goal::Serving).await
     }
 
     /// Climbs to the top for all of `components`.
     pub async fn prove(&mut self, components: &[Component]) -> Result<()> {
-        let limit = self.config.timeouts.control_plane_component_health_check;
-        self.climb(components, Rung::MirrorPod, limit).await
+        self.climb(components, Goal::Proven).await
     }
 
     /// The client that the proof uses, for what has to be written into the cluster.
@@ -95,7 +119,8 @@ impl<'a> Prover<'a> {
         })
     }
 
-    async fn climb(&mut self, components: &[Component], goal: Rung, limit: Duration) -> Result<()> {
+    async fn climb(&mut self, components: &[Component], goal: Goal) -> Result<()> {
+        let limit = self.config.timeouts.control_plane_component_health_check;
         self.read_digests()?;
         self.probes = Probes::start(components, self.config, &self.authority());
         let began = Instant::now();
@@ -106,7 +131,7 @@ impl<'a> Prover<'a> {
             let mut reached = true;
             for component in components {
                 let progress = ladder::climb(*component, self.digests.get(component).map(String::as_str), &view);
-                reached &= progress.rung >= Some(goal);
+                reached &= goal.is_reached(&progress, &view);
                 self.tell(progress);
             }
             if reached {
@@ -159,7 +184,7 @@ impl<'a> Prover<'a> {
         bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    async fn look(&mut self, goal: Rung) -> View {
+    async fn look(&mut self, goal: Goal) -> View {
         if self.cri.is_none() {
             self.cri = Cri::connect(&self.config.node.cri_socket).await.ok();
         }
@@ -174,7 +199,7 @@ impl<'a> Prover<'a> {
         };
         let mut view = View { pods: pods.await, health: self.probes.last(), ..View::default() };
         let serves = view.health.get(&Component::ApiServer).is_none_or(|health| *health == Health::Ready);
-        if goal > Rung::Health
+        if goal == Goal::Proven
             && serves
             && let Some(api) = &self.api
         {

@@ -180,8 +180,15 @@ fn static_pods_are_those_of_kubeadm() {
 fn probes_are_kept(component: Component, config: &Config, theirs: &Value, ours: &Value) {
     let (theirs, ours) = (&theirs["spec"]["containers"][0], &ours["spec"]["containers"][0]);
     let allowed = config.timeouts.control_plane_component_health_check.as_secs();
-    assert_eq!(ours["startupProbe"]["failureThreshold"], allowed, "{component}");
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+    // The time that a start may take stays: as failures of a probe every second, or as the liveness probe's delay.
+    let start = match component {
+        Component::Scheduler => &ours["livenessProbe"]["initialDelaySeconds"],
+        _ => &ours["startupProbe"]["failureThreshold"],
+    };
+    assert_eq!(*start, allowed, "{component}");
+    for probe in
+        ["livenessProbe", "readinessProbe", "startupProbe"].into_iter().filter(|probe| ours.get(probe).is_some())
+    {
         assert_eq!(ours[probe]["httpGet"]["port"], theirs["ports"][0]["containerPort"], "{component} {probe}");
     }
 }
