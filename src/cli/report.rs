@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Output, output};
 use crate::event::{Event, Progress, Reporter, Rung};
+use crate::host;
 use crate::manifest::Component;
 
 /// A reporter that can be told that nothing follows.
@@ -20,7 +21,8 @@ pub(super) trait Tell: Reporter {
 pub(super) fn reporter(output: Output) -> Box<dyn Tell> {
     match output {
         Output::Json => Box::new(Json),
-        Output::Text if io::stderr().is_terminal() => Box::new(Live::new()),
+        // A terminal that does not tell its size (a bare `runc exec -t`) cannot show a table.
+        Output::Text if io::stderr().is_terminal() && host::terminal_has_size() => Box::new(Live::new()),
         Output::Text => Box::new(Plain { began: Instant::now() }),
     }
 }
@@ -138,7 +140,8 @@ impl Reporter for Live {
 impl Tell for Live {
     fn finish(&mut self) {
         self.step.finish_and_clear();
-        for bar in self.pods.values() {
+        // Told twice, a bar would be drawn again below what was printed since.
+        for bar in std::mem::take(&mut self.pods).values() {
             bar.abandon();
         }
     }

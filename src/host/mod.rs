@@ -41,3 +41,8 @@ pub fn read_stdin() -> std::io::Result<Vec<u8>> {
     std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)?;
     Ok(bytes)
 }
+
+/// Whether the terminal behind standard error knows how wide it is.
+pub fn terminal_has_size() -> bool {
+    rustix::termios::tcgetwinsize(std::io::stderr()).is_ok_and(|size| size.ws_col > 0)
+}
