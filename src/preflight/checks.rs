@@ -328,13 +328,22 @@ fn clock(inputs: &Inputs<'_>) -> Vec<Finding> {
     let now = inputs.seen.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let hint = "set the clock (`timedatectl set-ntp true`) before certificates are issued by it";
     if now < EPOCH {
-        return error(
-            "Clock",
-            "the clock is before 2026, so certificates issued now would be expired or not yet valid elsewhere",
-            hint,
-        );
+        let message = "the clock is before 2026: certificates issued by it would be expired everywhere else";
+        return error("Clock", message, hint);
     }
-    vec![]
+    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let authorities = inputs.seen.certificates.iter().filter(|(id, _)| id.signer().is_none());
+    let early = authorities.filter_map(|(id, state)| match &state.certificate {
+        Some(Ok(certificate)) if certificate.not_before > seconds => Some((id, certificate)),
+        _ => None,
+    });
+    early
+        .flat_map(|(id, certificate)| {
+            let hours = (certificate.not_before - seconds) / 3600;
+            let message = format!("the certificate authority {} becomes valid only in {hours} h: the clock is wrong, or it was when it was issued", id.name());
+            error("Clock", message, hint)
+        })
+        .collect()
 }
 
 fn images(inputs: &Inputs<'_>) -> Vec<Finding> {

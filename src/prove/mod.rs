@@ -23,7 +23,7 @@ use ladder::View;
 use probes::Probes;
 
 /// How often the machine is looked at.
-const PERIOD: Duration = Duration::from_millis(100);
+const PERIOD: Duration = Duration::from_millis(40);
 /// When the first look for a cause is taken, and how often after that.
 const DIAGNOSE_AFTER: Duration = Duration::from_millis(2500);
 const DIAGNOSE_EVERY: Duration = Duration::from_millis(1500);

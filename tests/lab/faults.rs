@@ -93,6 +93,10 @@ fn a_kubelet_that_does_not_run_is_named() {
     let evidence =
         diagnosed(&node, &cgroup, &["--ignore-preflight-errors", "SystemVerification"], "cgroup-v1", "kubelet");
     assert!(evidence.contains("cgroup v1"), "{evidence}");
+    // Since 1.36 the kubelet takes the runtime's word for the cgroup driver: a difference is no refusal, but it is told.
+    let (_, lines) = init_json(&node, &BASE.replace("cgroupDriver: cgroupfs", "cgroupDriver: systemd"), &["--dry-run"]);
+    let warned = lines.iter().any(|line| line["event"] == "warning" && line["problem"]["subject"] == "CgroupDriver");
+    assert!(warned, "{lines:?}");
     let broken = format!("{BASE}evictionHard: {{memory.available: nonsense}}\n");
     let evidence = diagnosed(&node, &broken, &[], "kubelet-down", "kubelet");
     assert!(evidence.contains("auto-restart") && evidence.contains("quantities"), "{evidence}");
@@ -201,6 +205,19 @@ fn certificates_that_do_not_fit_and_the_clock_are_named() {
     assert!(plan.stdout.contains("it expired on"), "{}", plan.stdout);
     init_ok(&node, BASE);
     assert_eq!(node.read("/etc/kubernetes/pki/apiserver.key"), key);
+
+    // An authority from the future: the clock is wrong, here or where it was issued.
+    let config = crate::sample::config();
+    let profile = kubekeel::pki::profile(kubekeel::pki::CertificateId::EtcdCa, &config);
+    let key = kubekeel::pki::Key::from_pem(node.read("/etc/kubernetes/pki/etcd/ca.key").expect("a key").as_bytes())
+        .expect("readable");
+    let tomorrow = std::time::SystemTime::now() + Duration::from_secs(86_400);
+    let future = kubekeel::pki::issue(&profile, &key, None, tomorrow).expect("a certificate");
+    let present = node.read("/etc/kubernetes/pki/etcd/ca.crt").expect("a certificate");
+    node.write("/etc/kubernetes/pki/etcd/ca.crt", future);
+    let message = refused(&node, BASE, &[], "Clock");
+    assert!(message.contains("etcd-ca becomes valid only in 23 h"), "{message}");
+    node.write("/etc/kubernetes/pki/etcd/ca.crt", present);
 
     // Somebody else's authority in place of ours: refused by name, nothing is overwritten.
     node.exec_ok(&["sh", "-c", "cp /etc/kubernetes/pki/etcd/ca.crt /etc/kubernetes/pki/front-proxy-ca.crt"]);

@@ -66,6 +66,18 @@ fn a_control_plane_comes_up_is_proven_and_a_second_run_does_nothing() {
     assert_eq!(node.read("/etc/kubernetes/pki/ca.crt"), None, "a dry-run writes nothing");
     assert_eq!(node.exec(&["ls", "/run/kubekeel.lock", "/var/lib/kubekeel"]).status, 2, "not even a lock");
 
+    // With no file at all the defaults are detected and shown.
+    let bare = node.kubekeel(&["init", "--dry-run", "--ignore-preflight-errors", "SystemVerification"]);
+    assert_eq!(bare.status, 0, "{}", bare.stderr);
+    for detected in [
+        format!("node name: {}", node.name),
+        format!("advertise address: {}", node.address),
+        "CRI socket: unix://".into(),
+        "Kubernetes version: v1.37.2".into(),
+    ] {
+        assert!(bare.stderr.contains(&detected), "{detected} in {}", bare.stderr);
+    }
+
     let lines = init_ok(&node, BASE);
     all_ready(&node);
     let proven: Vec<_> = lines.iter().filter(|line| line["event"] == "pod" && line["rung"] == "mirror-pod").collect();
