@@ -154,7 +154,7 @@ fn ports_manifests_swap_and_disks_are_checked_before_anything_is_touched() {
     assert!(message.contains(twin) && message.contains("kube-scheduler"), "{message}");
     diagnosed(
         &node,
-        &with_cluster("clusterName: other"),
+        &with_cluster("scheduler: {extraArgs: [{name: v, value: \"3\"}]}"),
         &["--ignore-preflight-errors", "ManifestDirectory"],
         "foreign-manifest",
         "kube-scheduler",
