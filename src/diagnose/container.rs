@@ -30,9 +30,9 @@ pub(super) fn image_missing(evidence: &Evidence) -> Option<Finding> {
     None
 }
 
-/// The newest container of the wanted pod.
+/// The newest container of the wanted pod. What stands in a dead sandbox is history: its successor is on its way.
 fn newest(pod: &PodEvidence) -> Option<&ContainerRun> {
-    pod.runs.iter().filter(|run| run.digest == pod.digest).find_map(|run| run.containers.first())
+    pod.runs.iter().filter(|run| run.ready && run.digest == pod.digest).find_map(|run| run.containers.first())
 }
 
 /// The newest container, when it exited. While a newer one runs, what an older one said is history.
@@ -156,8 +156,10 @@ fn failing_pod(evidence: &Evidence, pod: &PodEvidence) -> Option<Finding> {
     let summary =
         if oom { format!("{name} was killed for want of memory") } else { format!("{name} exits again and again") };
     let cause = if oom { "out-of-memory" } else { "crash-loop" };
+    // The kubelet numbers starts by the logs that it finds, so a number alone does not say that it happened now.
+    let again = attempts >= 2 && evidence.waited >= Duration::from_secs(10);
     finding(
-        attempts >= 2 || oom,
+        again || oom,
         cause,
         name,
         summary,
