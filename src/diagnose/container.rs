@@ -59,6 +59,11 @@ const WORDS: [Word; 6] = [
             "unrecognized feature gate",
             "error verifying flags",
             "expected at most one",
+            // The value is wrong: etcd (Go's flag package), then kube-apiserver and kube-controller-manager.
+            "\" for flag -",
+            "is not a valid mode",
+            "able-admission-plugins plugin",
+            "is not in the list of known controllers",
         ],
         cause: "bad-flag",
         summary: "does not accept one of its flags",
@@ -90,6 +95,8 @@ const WORDS: [Word; 6] = [
             "failed to parse certificate",
             "unable to load client ca",
             "error loading tls",
+            "error loading ca bundle",
+            "does not contain any valid rsa or ecdsa",
             "failed to load key pair",
             "bad certificate",
             "authentication handshake failed",
@@ -107,7 +114,9 @@ const WORDS: [Word; 6] = [
 ];
 
 pub(super) fn failing(evidence: &Evidence) -> Option<Finding> {
-    evidence.pods.iter().find_map(|pod| failing_pod(evidence, pod))
+    let findings: Vec<_> = evidence.pods.iter().filter_map(|pod| failing_pod(evidence, pod)).collect();
+    // A pod that may still recover hides none that cannot.
+    findings.iter().find(|finding| finding.certain).or(findings.first()).cloned()
 }
 
 fn failing_pod(evidence: &Evidence, pod: &PodEvidence) -> Option<Finding> {
@@ -119,6 +128,12 @@ fn failing_pod(evidence: &Evidence, pod: &PodEvidence) -> Option<Finding> {
         vec![format!("exit code {} ({}), start {}", container.exit_code, or_dash(&container.reason), attempts + 1)];
     if !container.message.is_empty() {
         seen.push(container.message.clone());
+    }
+    let read_log = format!("read its log below /var/log/pods/kube-system_{name}-{}*", evidence.node_name);
+    if container.reason == "OOMKilled" {
+        // The kernel's word: what the log says was before.
+        seen.extend(last(&pod.log, 4));
+        return finding(true, "out-of-memory", name, format!("{name} was killed for want of memory"), seen, read_log);
     }
     // What never started has no log: the runtime's message says why.
     let mut log = pod.log.clone();
@@ -144,36 +159,31 @@ fn failing_pod(evidence: &Evidence, pod: &PodEvidence) -> Option<Finding> {
         let waits_for_etcd = pod.component != Component::Etcd
             && attempts == 0
             && word.cause == "certificate"
-            && !etcd_is_ready(evidence);
+            && !is_ready(evidence, Component::Etcd);
         seen.extend(lines);
         return finding(!waits_for_etcd, word.cause, name, format!("{name} {}", word.summary), seen, word.remedy);
     }
-    if pod.component != Component::Etcd && speaks_of_etcd(&log) {
+    // Whoever exits for want of another one is started again when that one is there.
+    let waits = match pod.component {
+        Component::Etcd => false,
+        Component::ApiServer => etcd_unreachable(evidence).is_some(),
+        _ => !is_ready(evidence, Component::ApiServer),
+    };
+    if waits {
         return None;
     }
     seen.extend(last(&log, 4));
-    let oom = container.reason == "OOMKilled";
-    let summary =
-        if oom { format!("{name} was killed for want of memory") } else { format!("{name} exits again and again") };
-    let cause = if oom { "out-of-memory" } else { "crash-loop" };
     // The kubelet numbers starts by the logs that it finds, so a number alone does not say that it happened now.
     let again = attempts >= 2 && evidence.waited >= Duration::from_secs(10);
-    finding(
-        again || oom,
-        cause,
-        name,
-        summary,
-        seen,
-        format!("read its log below /var/log/pods/kube-system_{name}-{}*", evidence.node_name),
-    )
+    finding(again, "crash-loop", name, format!("{name} exits again and again"), seen, read_log)
 }
 
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-fn etcd_is_ready(evidence: &Evidence) -> bool {
-    evidence.pods.iter().any(|pod| pod.component == Component::Etcd && pod.health == Some(Health::Ready))
+fn is_ready(evidence: &Evidence, component: Component) -> bool {
+    evidence.pods.iter().any(|pod| pod.component == component && pod.health == Some(Health::Ready))
 }
 
 fn speaks_of_etcd(log: &[String]) -> bool {
@@ -200,13 +210,22 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
         return None;
     }
     let distrust = seen.iter().any(|line| line.contains("x509") || line.contains("tls:"));
-    // etcd takes a second or two; after that a refusal stays one.
     let mut seen = last(&seen, 2);
     if let Some(etcd) = evidence.pods.iter().find(|pod| pod.component == Component::Etcd) {
         seen.push(format!(
             "etcd's own health port: {}",
             etcd.health.as_ref().map_or("not asked".into(), |health| format!("{health:?}"))
         ));
+    }
+    if distrust && seen.iter().any(|line| line.contains("has expired or is not yet valid")) {
+        return finding(
+            evidence.waited >= Duration::from_secs(5),
+            "certificate-expired",
+            Component::ApiServer.name(),
+            "kube-apiserver meets a certificate of etcd that is not valid now",
+            seen,
+            "set the clock, or run `kubekeel init` again to have the certificate issued anew",
+        );
     }
     if distrust {
         return finding(
@@ -219,7 +238,8 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
         );
     }
     finding(
-        evidence.waited >= Duration::from_secs(8),
+        // An etcd that is not ready itself may still come; one that is ready elsewhere will not.
+        evidence.waited >= Duration::from_secs(8) && is_ready(evidence, Component::Etcd),
         "etcd-unreachable",
         Component::ApiServer.name(),
         "kube-apiserver cannot reach etcd",

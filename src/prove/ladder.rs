@@ -35,12 +35,13 @@ pub fn climb(component: Component, digest: Option<&str>, view: &View) -> Progres
         Ok(pods) => pods,
         Err(error) => return at(Some(Rung::File), error.clone()),
     };
-    let own = pods.iter().filter(|run| run.name == component.name());
-    let (ours, others): (Vec<_>, Vec<_>) = own.partition(|run| run.digest.as_deref() == Some(digest));
-    if others.iter().any(|run| run.is_alive()) {
+    let own: Vec<_> = pods.iter().filter(|run| run.name == component.name()).collect();
+    let run = own.iter().find(|run| run.ready && run.digest.as_deref() == Some(digest));
+    // An older one of the same manifest is another one, too: either may answer the port.
+    if own.iter().any(|other| other.is_alive() && run.is_none_or(|run| run.sandbox != other.sandbox)) {
         return at(Some(Rung::File), "the old pod to end".into());
     }
-    let Some(run) = ours.iter().find(|run| run.ready) else {
+    let Some(run) = run else {
         return at(Some(Rung::File), "the kubelet to start the pod".into());
     };
     let container = match run.containers.first() {

@@ -1,6 +1,8 @@
 //! Causes from evidence. The log lines are what the components print on a real node (see tests/lab/faults.rs, which causes
 //! each of these for real).
 
+mod last_words;
+
 use std::time::{Duration, SystemTime};
 
 use kubekeel::diagnose::{Evidence, PodEvidence, certain, likely};

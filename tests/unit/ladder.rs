@@ -25,6 +25,10 @@ fn pod(digest: &str, ready: bool, containers: Vec<ContainerRun>) -> PodRun {
     }
 }
 
+fn older(pod: PodRun) -> PodRun {
+    PodRun { sandbox: "older".into(), ..pod }
+}
+
 fn mirror(digest: &str, ready: bool, container: &str) -> MirrorPod {
     MirrorPod { digest: Some(digest.into()), ready, container: Some(container.into()) }
 }
@@ -93,4 +97,88 @@ fn every_rung_is_needed() {
         assert_eq!(climb(Component::Etcd, Some(DIGEST), &view).rung, rung, "{what}");
     }
     assert_eq!(climb(Component::Etcd, None, &proven()).rung, None, "without a genuine manifest nothing is proven");
+}
+
+#[test]
+fn nothing_half_alive_is_proven() {
+    let running = |id| container(id, ContainerState::Running);
+    let rows = [
+        ("no container yet", Rung::Sandbox, vec![pod(DIGEST, true, vec![])]),
+        (
+            "a container that was only made",
+            Rung::Sandbox,
+            vec![pod(DIGEST, true, vec![container("c1", ContainerState::Created)])],
+        ),
+        (
+            "a container that nobody knows",
+            Rung::Sandbox,
+            vec![pod(DIGEST, true, vec![container("c1", ContainerState::Unknown)])],
+        ),
+        (
+            "the newest exited, though an older one runs",
+            Rung::Sandbox,
+            vec![pod(DIGEST, true, vec![container("c2", ContainerState::Exited), running("c1")])],
+        ),
+        (
+            "a container of the old pod outlives its sandbox",
+            Rung::File,
+            vec![pod(DIGEST, true, vec![running("c1")]), pod("sha256:old", false, vec![running("c0")])],
+        ),
+        (
+            "an older sandbox of the same manifest is alive",
+            Rung::File,
+            vec![pod(DIGEST, true, vec![running("c1")]), older(pod(DIGEST, true, vec![running("c0")]))],
+        ),
+        (
+            "a container of an older sandbox of the same manifest is alive",
+            Rung::File,
+            vec![pod(DIGEST, true, vec![running("c1")]), older(pod(DIGEST, false, vec![running("c0")]))],
+        ),
+        (
+            "a pod of our name that says nothing of its manifest",
+            Rung::File,
+            vec![PodRun { digest: None, ..pod("", true, vec![]) }],
+        ),
+    ];
+    for (what, rung, pods) in rows {
+        let progress = climb(Component::Etcd, Some(DIGEST), &View { pods: Ok(pods), ..proven() });
+        assert_eq!(progress.rung, Some(rung), "{what}");
+        assert!(!progress.waiting.is_empty(), "{what}");
+    }
+    // Dead ones of the same manifest are history, and other components are none of its business.
+    let dead = older(pod(DIGEST, false, vec![container("c0", ContainerState::Exited)]));
+    let other = PodRun { name: "kube-apiserver".into(), ..pod("sha256:old", true, vec![running("c9")]) };
+    let pods = Ok(vec![pod(DIGEST, true, vec![running("c1")]), dead, other]);
+    assert!(climb(Component::Etcd, Some(DIGEST), &View { pods, ..proven() }).is_proven());
+}
+
+#[test]
+fn what_is_waited_for_is_said() {
+    let rows: [(Option<Health>, &str); 6] = [
+        (None, "its health port"),
+        (Some(Health::NotReady("[-]poststarthook failed".into())), "health: [-]poststarthook failed"),
+        (Some(Health::Refused), "its port to open"),
+        (Some(Health::Silent), "an answer of its health port"),
+        (Some(Health::Tls("another authority".into())), "health: another authority"),
+        (Some(Health::Broken("reset".into())), "health: reset"),
+    ];
+    for (health, words) in rows {
+        let health = health.map(|health| (Component::Etcd, health)).into_iter().collect();
+        let progress = climb(Component::Etcd, Some(DIGEST), &View { health, ..proven() });
+        assert_eq!((progress.rung, progress.waiting.as_str()), (Some(Rung::Container), words));
+    }
+    let mirrors = |mirrors| climb(Component::Etcd, Some(DIGEST), &View { mirrors, ..proven() });
+    let progress = mirrors(Err("it answers 500".into()));
+    assert_eq!((progress.rung, progress.waiting.as_str()), (Some(Rung::Node), "it answers 500"));
+    // The mirror pod of another component, and one that says nothing of its manifest or its container.
+    for unfit in [
+        ("kube-apiserver", mirror(DIGEST, true, "c1")),
+        ("etcd", MirrorPod { digest: None, ..mirror(DIGEST, true, "c1") }),
+        ("etcd", MirrorPod { container: None, ..mirror(DIGEST, true, "c1") }),
+    ] {
+        let progress = mirrors(Ok(BTreeMap::from([(unfit.0.to_owned(), unfit.1.clone())])));
+        assert_eq!(progress.rung, Some(Rung::Node), "{unfit:?}");
+    }
+    let nothing = climb(Component::Etcd, Some(DIGEST), &View::default());
+    assert_eq!((nothing.rung, nothing.is_proven()), (Some(Rung::File), false), "before the first look");
 }

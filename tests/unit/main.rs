@@ -5,6 +5,7 @@
 mod architecture;
 mod config;
 mod diagnose;
+mod kubeconfig;
 mod kubelet;
 mod ladder;
 mod manifest;

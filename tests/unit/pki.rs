@@ -1,4 +1,4 @@
-//! Certificates, keys and kubeconfigs: issued as kubeadm does, and kubeadm's own are read and found fit.
+//! Certificates and keys: issued as kubeadm does, and kubeadm's own are read and found fit.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -9,10 +9,13 @@ use std::time::{Duration, SystemTime};
 use kubekeel::config::{Config, Endpoint, KeyAlgorithm};
 use kubekeel::kubeconfig;
 use kubekeel::pki::{
-    Certificate, CertificateId, Issuer, Key, KubeconfigId, Misfit, Profile, San, Usage, client_profile, issue, misfits,
-    profile,
+    Certificate, CertificateId, Issuer, Key, KeyError, KubeconfigId, Misfit, Profile, San, Usage, client_profile,
+    issue, misfits, profile,
 };
 use kubekeel::release;
+
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::sample;
 
@@ -24,25 +27,50 @@ const ALGORITHMS: [KeyAlgorithm; 5] = [
     KeyAlgorithm::EcdsaP384,
 ];
 
-fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-fn authority(config: &Config, id: CertificateId) -> Issuer {
+pub(crate) fn authority(config: &Config, id: CertificateId) -> Issuer {
     let key = Key::generate(config.cluster.key_algorithm).expect("a key");
     let pem = issue(&profile(id, config), &key, None, now()).expect("an authority");
     Issuer::new(Certificate::parse(pem.as_bytes()).expect("readable"), key).expect("they belong together")
 }
 
-fn leaf(profile: &Profile, issuer: &Issuer) -> (Key, Certificate) {
+pub(crate) fn leaf(profile: &Profile, issuer: &Issuer) -> (Key, Certificate) {
     let key = Key::generate(profile.algorithm).expect("a key");
     let pem = issue(profile, &key, Some(issuer), now()).expect("a certificate");
     (key, Certificate::parse(pem.as_bytes()).expect("readable"))
 }
 
-fn fixture(algorithm: &str, file: &str) -> Vec<u8> {
+pub(crate) fn fixture(algorithm: &str, file: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pki").join(algorithm).join(file);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// An authority that kubeadm made.
+pub(crate) fn kubeadms_issuer(algorithm: &str, id: CertificateId) -> Issuer {
+    let certificate = Certificate::parse(&fixture(algorithm, &format!("{}.crt", id.base()))).expect("an authority");
+    let key = Key::from_pem(&fixture(algorithm, &format!("{}.key", id.base()))).expect("its key");
+    Issuer::new(certificate, key).expect("they belong together")
+}
+
+fn authority_key_identifier(certificate: &Certificate) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(&certificate.der).expect("readable");
+    parsed.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(found) => found.key_identifier.as_ref().map(|id| id.0.to_vec()),
+        _ => None,
+    })
+}
+
+fn subject_key_identifier(certificate: &Certificate) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(&certificate.der).expect("readable");
+    let found = parsed.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(found) => Some(found.0.to_vec()),
+        _ => None,
+    });
+    assert!(found.is_some(), "an authority has a key identifier");
+    found
 }
 
 fn openssl(arguments: &[&str], input: &str) -> String {
@@ -52,7 +80,7 @@ fn openssl(arguments: &[&str], input: &str) -> String {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the program openssl is there");
+        .expect("these tests need the program openssl (package openssl)");
     child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
     let done = child.wait_with_output().expect("it ends");
     assert!(done.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -87,7 +115,7 @@ fn every_algorithm_makes_chains_that_openssl_accepts() {
 }
 
 /// Subject and extensions as openssl prints them, sorted: their order has no meaning.
-fn extensions(certificate: &Certificate) -> Vec<String> {
+pub(crate) fn extensions(certificate: &Certificate) -> Vec<String> {
     let text = openssl(
         &["x509", "-noout", "-text", "-certopt", "no_pubkey,no_sigdump,no_serial,no_validity,no_issuer"],
         &certificate.to_pem(),
@@ -112,38 +140,34 @@ fn certificates_say_what_kubeadms_say() {
     let mut config = sample::config();
     for (name, algorithm) in [("RSA-2048", KeyAlgorithm::Rsa2048), ("ECDSA-P256", KeyAlgorithm::EcdsaP256)] {
         config.cluster.key_algorithm = algorithm;
-        let ca = Certificate::parse(&fixture(name, "ca.crt")).expect("kubeadm's authority");
-        let etcd_ca = Certificate::parse(&fixture(name, "etcd/ca.crt")).expect("kubeadm's authority of etcd");
-        let issuer =
-            Issuer::new(ca.clone(), Key::from_pem(&fixture(name, "ca.key")).expect("kubeadm's key")).expect("a pair");
-        let rows = [
-            (CertificateId::Ca, None),
-            (CertificateId::ApiServer, Some(&ca)),
-            (CertificateId::ApiServerKubeletClient, Some(&ca)),
-            (CertificateId::EtcdCa, None),
-            (CertificateId::EtcdServer, Some(&etcd_ca)),
-        ];
-        for (id, signer) in rows {
+        for id in CertificateId::ALL {
+            let signer = id.signer().map(|signer| kubeadms_issuer(name, signer));
             let theirs =
                 Certificate::parse(&fixture(name, &format!("{}.crt", id.base()))).expect("kubeadm's certificate");
             let profile = profile(id, &config);
             let valid =
                 SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(theirs.not_before).expect("positive") + 600);
-            assert_eq!(misfits(&theirs, &profile, signer, valid), [], "{}", id.name());
-            let ours = if signer.is_some() { leaf(&profile, &issuer).1 } else { authority(&config, id).certificate };
+            let authority_of_theirs = signer.as_ref().map(|signer| &signer.certificate);
+            assert_eq!(misfits(&theirs, &profile, authority_of_theirs, valid), [], "{}", id.name());
+            let key = Key::from_pem(&fixture(name, &format!("{}.key", id.base()))).expect("kubeadm's key");
+            assert_eq!(key.spki(), theirs.spki, "{}", id.name());
+            let ours = match &signer {
+                Some(signer) => {
+                    let pem = issue(&profile, &key, Some(signer), now()).expect("a certificate for kubeadm's key");
+                    let ours = Certificate::parse(pem.as_bytes()).expect("readable");
+                    assert!(ours.is_signed_by(&signer.certificate), "{}", id.name());
+                    assert_eq!(authority_key_identifier(&ours), subject_key_identifier(&signer.certificate));
+                    assert_eq!(authority_key_identifier(&theirs), subject_key_identifier(&signer.certificate));
+                    ours
+                }
+                None => authority(&config, id).certificate,
+            };
             assert_eq!(ours.sans, theirs.sans, "{}", id.name());
             assert_eq!(ours.not_after - ours.not_before, theirs.not_after - theirs.not_before, "{}", id.name());
             assert_eq!(extensions(&ours), extensions(&theirs), "{}", id.name());
         }
         let service_account = Key::from_pem(&fixture(name, "sa.key")).expect("kubeadm's key");
         assert_eq!(service_account.public_pem().trim(), String::from_utf8_lossy(&fixture(name, "sa.pub")).trim());
-        let admin = kubeconfig::parse(&fixture(name, "admin.conf")).expect("kubeadm's kubeconfig");
-        assert_eq!(admin.server, kubeconfig::server(KubeconfigId::Admin, &config));
-        let client = Certificate::parse(admin.certificate_pem.expect("embedded").as_bytes()).expect("readable");
-        let valid =
-            SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(client.not_before).expect("positive") + 600);
-        assert_eq!(misfits(&client, &client_profile(KubeconfigId::Admin, &config), Some(&ca), valid), []);
-        assert_eq!(Key::from_pem(admin.key_pem.expect("embedded").expose()).expect("readable").spki(), client.spki);
     }
 }
 
@@ -183,6 +207,29 @@ fn names_and_groups_follow_the_configuration() {
     );
     assert_eq!(kubeconfig::server(KubeconfigId::Admin, &config), "https://api.example.com:6443");
     assert_eq!(kubeconfig::server(KubeconfigId::Scheduler, &config), "https://192.0.2.10:6443");
+    config.cluster.etcd.server_cert_sans = vec!["192.0.2.20".into(), "etcd.example.com".into()];
+    assert_eq!(
+        profile(CertificateId::EtcdServer, &config).sans,
+        [
+            dns("etcd.example.com"),
+            dns("keel-1"),
+            dns("localhost"),
+            ip("192.0.2.10"),
+            ip("127.0.0.1"),
+            ip("::1"),
+            ip("192.0.2.20")
+        ]
+    );
+    // An endpoint that is an address stands among the addresses, in brackets only in the URL.
+    config.cluster.api_server_cert_sans = vec![];
+    for (host, url) in [("192.0.2.50", "https://192.0.2.50:8443"), ("fd00::50", "https://[fd00::50]:8443")] {
+        config.cluster.control_plane_endpoint = Some(Endpoint { host: host.into(), port: 8443 });
+        assert_eq!(kubeconfig::server(KubeconfigId::SuperAdmin, &config), url);
+        let sans = profile(CertificateId::ApiServer, &config).sans;
+        assert_eq!(sans[sans.len() - 3..], [ip("fd00::1"), ip("192.0.2.10"), ip(host)]);
+        let certificate = leaf(&profile(CertificateId::ApiServer, &config), &authority(&config, CertificateId::Ca)).1;
+        assert_eq!(certificate.sans, sans, "the certificate has them all, in this order");
+    }
     config.advertise_address = "fd00::10".parse().expect("an address");
     assert_eq!(kubeconfig::server(KubeconfigId::Kubelet, &config), "https://[fd00::10]:6443");
 }
@@ -199,10 +246,54 @@ fn serial_numbers_differ_and_validity_begins_five_minutes_ago() {
             let certificate = Certificate::parse(pem.as_bytes()).expect("readable");
             assert_eq!(certificate.not_before, 1_800_000_000 - 300);
             assert_eq!(certificate.not_after, 1_800_000_000 + 8760 * 3600);
+            let (_, parsed) = X509Certificate::from_der(&certificate.der).expect("readable");
+            let serial = parsed.raw_serial();
+            assert!(serial.len() <= 20 && serial[0] & 0x80 == 0, "positive, and of at most 20 octets");
             certificate.serial
         })
         .collect();
     assert_eq!(serials.len(), 50);
+}
+
+#[test]
+fn certificates_are_valid_as_long_as_the_configuration_says() {
+    let mut config = sample::config();
+    config.cluster.certificate_validity = Duration::from_secs(36 * 3600);
+    config.cluster.ca_certificate_validity = Duration::from_secs(99 * 3600);
+    for id in CertificateId::ALL {
+        let wanted = if id.signer().is_none() { 99 } else { 36 };
+        assert_eq!(profile(id, &config).validity, Duration::from_secs(wanted * 3600), "{}", id.name());
+    }
+    let issuer = authority(&config, CertificateId::Ca);
+    assert_eq!(issuer.certificate.not_after, 1_800_000_000 + 99 * 3600);
+    for id in KubeconfigId::ALL {
+        let certificate = leaf(&client_profile(id, &config), &issuer).1;
+        assert_eq!(certificate.not_after, 1_800_000_000 + 36 * 3600, "{}", id.name());
+    }
+}
+
+#[test]
+fn keys_of_every_form_are_read_and_sign() {
+    for name in ["RSA-2048", "ECDSA-P256"] {
+        let own = fixture(name, "ca.key");
+        let text = String::from_utf8(own.clone()).expect("text");
+        let pkcs8 = openssl(&["pkcs8", "-topk8", "-nocrypt"], &text);
+        assert!(pkcs8.starts_with("-----BEGIN PRIVATE KEY-----"), "the third form");
+        // `openssl ecparam -genkey` writes a block of parameters first; explanations may stand before any block.
+        let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        let forms = [text.clone(), pkcs8, format!("{parameters}{text}"), format!("a key of mine\n\n{text}")];
+        for form in forms {
+            let issuer = Issuer::new(
+                Certificate::parse(&fixture(name, "ca.crt")).expect("readable"),
+                Key::from_pem(form.as_bytes()).expect("readable"),
+            );
+            let issuer = issuer.expect("the key is the authority's");
+            let certificate = leaf(&profile(CertificateId::ApiServer, &sample::config()), &issuer).1;
+            assert!(certificate.is_signed_by(&issuer.certificate), "{name}");
+        }
+        assert_eq!(Key::from_pem(parameters.as_bytes()).err(), Some(KeyError::Missing));
+        assert_eq!(Key::from_pem(&fixture(name, "ca.crt")).err(), Some(KeyError::Missing));
+    }
 }
 
 #[test]
@@ -234,72 +325,25 @@ fn each_misfit_is_found() {
     let found = misfits(&certificate, &client_profile(KubeconfigId::Admin, &config), Some(&issuer.certificate), now());
     assert_eq!(found, [Misfit::OrganizationMissing("kubeadm:cluster-admins".into())]);
     assert_eq!(misfits(&certificate, &profile(CertificateId::Ca, &config), None, now()), [Misfit::NotAuthority]);
+    let mut server_only = profile(CertificateId::EtcdPeer, &config);
+    server_only.usages = vec![Usage::Server];
+    let certificate = leaf(&server_only, &issuer).1;
+    let found = misfits(&certificate, &profile(CertificateId::EtcdPeer, &config), Some(&issuer.certificate), now());
+    assert_eq!(found, [Misfit::UsageMissing(Usage::Client)]);
+    // All at once; names beyond the wanted ones are no misfit.
+    let certificate = of(&|profile| profile.sans.push(San::Dns("more.example.com".into())), &issuer);
+    assert_eq!(check(&certificate, now()), []);
+    let certificate = of(&|profile| (profile.sans, profile.usages) = (vec![], vec![]), &other);
+    let found = check(&certificate, now() + Duration::from_secs(9000 * 3600));
+    assert!(matches!(
+        found[..],
+        [Misfit::WrongAuthority, Misfit::Expired(_), Misfit::SansMissing(_), Misfit::UsageMissing(Usage::Server)]
+    ));
+    let words: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(words[1].starts_with("it expired on 2028-01-15T08:00:00Z"), "{words:?}");
+    // A leaf is no authority, even with its own key.
+    let (key, certificate) = leaf(&wanted, &issuer);
+    assert!(Issuer::new(certificate, key).is_err(), "a leaf signs nothing");
     let key = Key::generate(KeyAlgorithm::EcdsaP256).expect("a key");
     assert!(Issuer::new(issuer.certificate.clone(), key).is_err(), "another key signs nothing");
-}
-
-#[test]
-fn kubeconfigs_survive_odd_names_and_kube_reads_them() {
-    let config = sample::config();
-    let issuer = authority(&config, CertificateId::Ca);
-    let (key, certificate) = leaf(&client_profile(KubeconfigId::Admin, &config), &issuer);
-    for name in ["kubernetes", "yes", "a: b", "x #y", "1_000", "\"quoted\"", "möwe", "tab\there"] {
-        let secret = kubeconfig::render(
-            name,
-            "https://192.0.2.10:6443",
-            &issuer.certificate.to_pem(),
-            "kubernetes-admin",
-            &certificate.to_pem(),
-            &key.private_pem(),
-        );
-        let read = kubeconfig::parse(secret.expose()).expect("our own");
-        assert_eq!((read.server.as_str(), read.user.as_str()), ("https://192.0.2.10:6443", "kubernetes-admin"));
-        assert_eq!(read.key_pem.expect("embedded").expose(), key.private_pem().expose());
-        let text = std::str::from_utf8(secret.expose()).expect("text");
-        let kube = kube::config::Kubeconfig::from_yaml(text).expect("kube reads it");
-        assert_eq!(kube.clusters[0].name, name);
-        assert_eq!(kube.current_context.as_deref(), Some(format!("kubernetes-admin@{name}").as_str()));
-    }
-}
-
-#[test]
-fn damaged_files_are_errors_that_tell_nothing() {
-    let files = [("ca.crt", 0), ("apiserver.key", 1), ("admin.conf", 2)];
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state >> 16).expect("64 bits")
-    };
-    let read = |kind: usize, bytes: &[u8]| match kind {
-        0 => Certificate::parse(bytes).err().map(|error| error.to_string()),
-        1 => Key::from_pem(bytes).err().map(|error| error.to_string()),
-        _ => kubeconfig::parse(bytes).err().map(|error| error.to_string()),
-    };
-    for (file, kind) in files {
-        let whole = fixture("ECDSA-P256", file);
-        let content = String::from_utf8_lossy(&whole).into_owned();
-        let secret: Vec<_> =
-            content.lines().filter(|line| line.len() > 40).map(|line| line.trim()[..40].to_owned()).collect();
-        let judge = |bytes: &[u8]| {
-            if let Some(error) = read(kind, bytes) {
-                assert!(secret.iter().all(|line| !error.contains(line)), "{file}: {error}");
-            }
-        };
-        for end in 0..whole.len() {
-            judge(&whole[..end]);
-        }
-        for _ in 0..10_000 {
-            let mut bytes = whole.clone();
-            let at = random() % bytes.len();
-            bytes[at] ^= 1 << (random() % 8);
-            judge(&bytes);
-        }
-    }
-    // A parameters block before the key is what `openssl ecparam -genkey` writes.
-    let key = String::from_utf8(fixture("ECDSA-P256", "apiserver.key")).expect("text");
-    let with_parameters =
-        format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{key}");
-    assert!(Key::from_pem(with_parameters.as_bytes()).is_ok());
 }

@@ -19,9 +19,8 @@ certificatesDir: $work/$algorithm
 encryptionAlgorithm: $algorithm
 YAML
   "$kubeadm" init phase certs all --config "$work/config.yaml" > /dev/null
-  "$kubeadm" init phase kubeconfig admin --config "$work/config.yaml" --kubeconfig-dir "$work/$algorithm" > /dev/null
-  mkdir -p "$algorithm/etcd"
-  for file in ca.crt ca.key apiserver.crt apiserver.key apiserver-kubelet-client.crt etcd/ca.crt etcd/server.crt sa.key sa.pub admin.conf; do
-    cp "$work/$algorithm/$file" "$algorithm/$file"
-  done
+  "$kubeadm" init phase kubeconfig all --config "$work/config.yaml" --kubeconfig-dir "$work/$algorithm" > /dev/null
+  rm -rf "$algorithm"
+  cp -r "$work/$algorithm" "$algorithm"
+  find "$algorithm" -type f -exec chmod 644 {} +
 done
