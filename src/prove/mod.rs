@@ -17,8 +17,10 @@ use crate::host::fs::Files;
 use crate::host::http::Health;
 use crate::host::service;
 use crate::host::signal::Interrupt;
+use crate::kubeconfig;
 use crate::layout;
 use crate::manifest::{self, Component};
+use crate::pki::KubeconfigId;
 use ladder::View;
 use probes::Probes;
 
@@ -262,11 +264,8 @@ impl<'a> Prover<'a> {
 
 /// A client with the strongest credentials at hand: RBAC cannot lock super-admin.conf out.
 async fn connect(files: &Files, config: &Config) -> Option<ApiServer> {
-    let host = match config.advertise_address {
-        std::net::IpAddr::V6(address) => format!("[{address}]"),
-        std::net::IpAddr::V4(address) => address.to_string(),
-    };
-    let server = format!("https://{host}:{}", config.bind_port);
+    // The local API server, as the kubelet and the controllers reach it.
+    let server = kubeconfig::server(KubeconfigId::Kubelet, config);
     for name in ["super-admin.conf", "admin.conf"] {
         if let Ok(Some(bytes)) = files.read(&layout::kubeconfig(name))
             && let Ok(api) = ApiServer::connect(&bytes, &server).await
