@@ -77,6 +77,8 @@ pub struct MirrorPod {
     pub digest: Option<String>,
     /// Condition Ready.
     pub ready: bool,
+    /// When the condition Ready last changed, Unix seconds.
+    pub ready_since: Option<i64>,
     /// Id of the container that its status is about.
     pub container: Option<String>,
 }

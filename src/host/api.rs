@@ -164,15 +164,15 @@ fn mirror_pod(pod: Pod) -> Option<(String, MirrorPod)> {
     let annotations = pod.metadata.annotations.unwrap_or_default();
     annotations.get("kubernetes.io/config.mirror")?;
     let status = pod.status.unwrap_or_default();
-    let ready =
-        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
     let container =
         status.container_statuses.iter().flatten().next().and_then(|container| container.container_id.clone());
     Some((
         labels.get("component")?.clone(),
         MirrorPod {
             digest: annotations.get(crate::manifest::DIGEST_ANNOTATION).cloned(),
-            ready,
+            ready: ready.is_some_and(|condition| condition.status == "True"),
+            ready_since: ready.and_then(|condition| Some(condition.last_transition_time.as_ref()?.0.as_second())),
             // `containerd://<id>`
             container: container.and_then(|id| id.rsplit_once("://").map(|(_, id)| id.to_owned())),
         },

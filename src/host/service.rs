@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use tokio::process::Command;
@@ -39,6 +39,16 @@ impl ServiceStatus {
     /// Whether its main process runs.
     pub fn is_running(&self) -> bool {
         self.active == "active" && self.sub == "running"
+    }
+
+    /// When its main process started, by the wall clock; `None` when it does not run.
+    pub fn started_at(&self) -> Option<SystemTime> {
+        if !self.is_running() {
+            return None;
+        }
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
+        SystemTime::now().checked_sub(now.checked_sub(Duration::from_micros(self.started))?)
     }
 
     /// Whether the unit exists.

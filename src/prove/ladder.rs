@@ -18,12 +18,16 @@ pub struct View {
     pub node: Result<bool, String>,
     /// Mirror pods by component.
     pub mirrors: Result<BTreeMap<String, MirrorPod>, String>,
+    /// When the kubelet started, Unix seconds, if that is so recent that the mirror pods may still show what the process
+    /// before it saw.
+    pub kubelet_since: Option<i64>,
 }
 
 impl Default for View {
     fn default() -> Self {
         let unasked = || "the API server to answer".to_owned();
-        Self { pods: Ok(vec![]), health: BTreeMap::new(), node: Err(unasked()), mirrors: Err(unasked()) }
+        let (node, mirrors) = (Err(unasked()), Err(unasked()));
+        Self { pods: Ok(vec![]), health: BTreeMap::new(), node, mirrors, kubelet_since: None }
     }
 }
 
@@ -73,6 +77,11 @@ pub fn climb(component: Component, digest: Option<&str>, view: &View) -> Progres
         Some(mirror) if !mirror.ready => at(Some(Rung::Node), "the mirror pod to be Ready".into()),
         Some(mirror) if mirror.container.as_ref() != Some(&container.id) => {
             at(Some(Rung::Node), "the mirror pod to show the running container".into())
+        }
+        // A new kubelet process reports every pod as not Ready a second and a half after it started, and as Ready again when
+        // its own probes passed; until then the status is its predecessor's.
+        Some(mirror) if view.kubelet_since.is_some_and(|since| mirror.ready_since <= Some(since)) => {
+            at(Some(Rung::Node), "the word of the kubelet that started just now".into())
         }
         Some(_) => at(Some(Rung::MirrorPod), String::new()),
     }

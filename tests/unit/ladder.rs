@@ -30,7 +30,7 @@ fn older(pod: PodRun) -> PodRun {
 }
 
 fn mirror(digest: &str, ready: bool, container: &str) -> MirrorPod {
-    MirrorPod { digest: Some(digest.into()), ready, container: Some(container.into()) }
+    MirrorPod { digest: Some(digest.into()), ready, ready_since: Some(100), container: Some(container.into()) }
 }
 
 /// Everything as it should be.
@@ -40,6 +40,7 @@ fn proven() -> View {
         health: BTreeMap::from([(Component::Etcd, Health::Ready)]),
         node: Ok(true),
         mirrors: Ok(BTreeMap::from([("etcd".into(), mirror(DIGEST, true, "c1"))])),
+        kubelet_since: None,
     }
 }
 
@@ -50,12 +51,14 @@ type Row = (&'static str, Option<Rung>, fn(&mut View));
 fn every_rung_is_needed() {
     let running = || vec![container("c1", ContainerState::Running)];
     let exited = || vec![container("c1", ContainerState::Exited)];
-    let changes: [Row; 9] = [
+    let changes: [Row; 11] = [
         ("all is well", Some(Rung::MirrorPod), |_| ()),
         ("the mirror pod is missing", Some(Rung::Node), |view| view.mirrors = Ok(BTreeMap::new())),
         ("the old mirror pod still says Ready", Some(Rung::Node), |view| {
             view.mirrors = Ok(BTreeMap::from([("etcd".into(), mirror("sha256:old", true, "c1"))]));
         }),
+        ("a kubelet that started later has not spoken", Some(Rung::Node), |view| view.kubelet_since = Some(100)),
+        ("a young kubelet has spoken", Some(Rung::MirrorPod), |view| view.kubelet_since = Some(99)),
         ("the mirror pod is not Ready", Some(Rung::Node), |view| {
             view.mirrors = Ok(BTreeMap::from([("etcd".into(), mirror(DIGEST, false, "c1"))]));
         }),
