@@ -43,6 +43,13 @@ pub enum Event {
         /// Of how much.
         total: usize,
     },
+    /// A change did not succeed, and what ran before is put back.
+    RollBack {
+        /// The generation that is put back.
+        generation: u32,
+        /// Why.
+        because: String,
+    },
     /// All static pods are proven.
     Proven {
         /// Since the run began, seconds.

@@ -24,6 +24,10 @@ pub const ETCD_DATA: &str = "/var/lib/etcd";
 pub const STATE: &str = "/var/lib/kubekeel";
 /// What we own on this node: path, digest, mode.
 pub const INVENTORY: &str = "/var/lib/kubekeel/inventory.json";
+/// What was proven to run, a file for each generation.
+pub const GENERATIONS: &str = "/var/lib/kubekeel/generations";
+/// Stands while a change is being made: which generation to put back if it is not finished.
+pub const PENDING: &str = "/var/lib/kubekeel/pending.json";
 /// Held with `flock` from observing to the end of a run.
 pub const LOCK: &str = "/run/kubekeel.lock";
 

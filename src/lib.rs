@@ -11,6 +11,7 @@ pub mod config;
 pub mod diagnose;
 pub mod error;
 pub mod event;
+pub mod generation;
 pub mod host;
 pub mod kubeconfig;
 pub mod kubelet;

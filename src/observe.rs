@@ -132,16 +132,7 @@ fn file_states(config: &Config, files: &Files) -> Result<BTreeMap<String, FileSt
             states.insert(path.to_owned(), FileState { mode: status.mode, digest: String::new(), text: None });
         }
     }
-    let mut open =
-        vec![layout::KUBELET_CONFIG.to_owned(), layout::KUBELET_INSTANCE_CONFIG.into(), layout::KUBELET_FLAGS.into()];
-    open.extend(Component::ALL.map(Component::path));
-    let mut secret = vec![pki_path(config, "sa.key"), pki_path(config, "sa.pub")];
-    secret.extend(KubeconfigId::ALL.map(|id| layout::kubeconfig(id.file())));
-    for id in CertificateId::ALL {
-        secret.extend(["crt", "key"].map(|end| pki_path(config, &format!("{}.{end}", id.base()))));
-    }
-    for (path, is_open) in open.into_iter().map(|path| (path, true)).chain(secret.into_iter().map(|path| (path, false)))
-    {
+    for (path, is_open) in paths(config) {
         let Some(found) = files.status(&path)? else { continue };
         if found.kind != EntryKind::File {
             states.insert(path, FileState { mode: 0, digest: String::new(), text: None });
@@ -153,6 +144,19 @@ fn file_states(config: &Config, files: &Files) -> Result<BTreeMap<String, FileSt
         }
     }
     Ok(states)
+}
+
+/// Every file that a control plane on this node may consist of, and whether it holds no secret.
+pub fn paths(config: &Config) -> impl Iterator<Item = (String, bool)> {
+    let mut open =
+        vec![layout::KUBELET_CONFIG.to_owned(), layout::KUBELET_INSTANCE_CONFIG.into(), layout::KUBELET_FLAGS.into()];
+    open.extend(Component::ALL.map(Component::path));
+    let mut secret = vec![pki_path(config, "sa.key"), pki_path(config, "sa.pub")];
+    secret.extend(KubeconfigId::ALL.map(|id| layout::kubeconfig(id.file())));
+    for id in CertificateId::ALL {
+        secret.extend(["crt", "key"].map(|end| pki_path(config, &format!("{}.{end}", id.base()))));
+    }
+    open.into_iter().map(|path| (path, true)).chain(secret.into_iter().map(|path| (path, false)))
 }
 
 /// Names that the kubelet reads: all that do not begin with a dot (`pkg/kubelet/config/file.go`).

@@ -1,7 +1,9 @@
 //! Applying a plan: the one match over [`Step`], in order, with a safe point before each.
 
+mod generations;
 mod keys;
 mod pki;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -12,6 +14,7 @@ use crate::cluster;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Reporter};
+use crate::generation::Generation;
 use crate::host;
 use crate::host::cri::Cri;
 use crate::host::fs::{Files, Publish};
@@ -25,6 +28,9 @@ use crate::plan::{Inventory, KubeletAction, Plan, Snapshot, Step};
 use crate::prove::Prover;
 use keys::KeyPool;
 
+pub use generations::Generations;
+pub use transaction::Transaction;
+
 /// What the steps work on.
 pub struct Applier<'a> {
     /// The configuration.
@@ -35,6 +41,8 @@ pub struct Applier<'a> {
     pub interrupt: &'a Interrupt,
     /// Who is told.
     pub reporter: &'a mut dyn Reporter,
+    /// Where restored files come from.
+    generation: Option<&'a Generation>,
     inventory: Inventory,
     /// Files that are made and not yet published: they are synced together, which costs one wait instead of many.
     batch: Vec<Publish>,
@@ -43,7 +51,7 @@ pub struct Applier<'a> {
     now: SystemTime,
 }
 
-/// Applies a plan that has no refusals.
+/// Applies a plan that has no refusals; `generation` is the one that it puts back, if it does.
 pub async fn apply(
     plan: &Plan,
     seen: &Snapshot,
@@ -51,6 +59,7 @@ pub async fn apply(
     files: &Files,
     interrupt: &Interrupt,
     reporter: &mut dyn Reporter,
+    generation: Option<&Generation>,
 ) -> Result<()> {
     let keys = KeyPool::start(config.cluster.key_algorithm, plan.steps.iter().map(keys::needed).sum());
     let mut applier = Applier {
@@ -58,6 +67,7 @@ pub async fn apply(
         files,
         interrupt,
         reporter,
+        generation,
         inventory: seen.inventory.clone(),
         batch: vec![],
         issuers: BTreeMap::new(),
@@ -104,6 +114,8 @@ impl Applier<'_> {
             }
             Step::SetMode { path, mode } => self.files.set_mode(path, *mode).map_err(|error| failed(&error)),
             Step::WriteManifest { component, .. } => self.write_manifest(*component),
+            Step::Restore { path, .. } => self.restore(path),
+            Step::Remove { path } => self.remove(path),
             Step::Kubelet { action } => self.kubelet(*action).await,
             Step::EndPod { component } => self.end_pod(*component).await,
             Step::AwaitApiServer => self.await_api_server().await,
@@ -164,7 +176,9 @@ impl Applier<'_> {
     fn paths(&self, step: &Step) -> Vec<String> {
         let pki = &self.config.cluster.certificates_dir;
         match step {
-            Step::EnsureDirectory { path, .. } | Step::WriteFile { path, .. } => vec![path.clone()],
+            Step::EnsureDirectory { path, .. } | Step::WriteFile { path, .. } | Step::Restore { path, .. } => {
+                vec![path.clone()]
+            }
             Step::IssueCertificate { id, new_key, .. } => {
                 let base = format!("{pki}/{}", id.base());
                 let mut paths = vec![format!("{base}.crt")];
@@ -179,6 +193,7 @@ impl Applier<'_> {
             Step::WriteKubeconfig { id, .. } => vec![layout::kubeconfig(id.file())],
             Step::WriteManifest { component, .. } => vec![component.path()],
             Step::SetMode { .. }
+            | Step::Remove { .. }
             | Step::Kubelet { .. }
             | Step::EndPod { .. }
             | Step::AwaitApiServer
@@ -226,6 +241,23 @@ impl Applier<'_> {
         let inputs = observe::inputs(self.config, self.files).map_err(|error| failed(&error))?;
         let manifest = manifest::render(component, self.config, &inputs)?;
         self.stage(component.path(), Zeroizing::new(manifest.text.into_bytes()), 0o600, true);
+        Ok(())
+    }
+
+    fn restore(&mut self, path: &str) -> Result<()> {
+        let saved = self.generation.and_then(|generation| generation.files.get(path));
+        let saved = saved.ok_or_else(|| Error::new(Kind::Step, format!("no generation to restore {path} from")))?;
+        let content = Zeroizing::new(saved.content.expose().to_vec());
+        let (directory, _) = path.rsplit_once('/').unwrap_or_default();
+        self.files.ensure_directory(directory, 0o755).map_err(|error| failed(&error))?;
+        self.stage(path.to_owned(), content, saved.mode, true);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> Result<()> {
+        self.flush()?;
+        self.files.remove(path).map_err(|error| failed(&error))?;
+        self.inventory.erase(path);
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 
 use super::report;
 use super::{Global, Output, output};
-use crate::apply;
-use crate::config::{self, Config, Facts, Overrides};
+use crate::apply::{self, Generations};
+use crate::config::{Config, Facts, Input, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::host::fs::Files;
@@ -29,19 +29,19 @@ Examples:
 
 /// The flags of `kubeadm init`, and ours.
 #[derive(Debug, Clone, Args)]
-struct Init {
+pub(super) struct Init {
     /// Configuration file with kubeadm's documents; - for standard input
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Print the plan and change nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// With --dry-run: exit with 4 when there is something to do
     #[arg(long, requires = "dry_run")]
-    exit_code: bool,
+    pub(super) exit_code: bool,
     /// Replace files that somebody edited or that another tool wrote; never keys
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     /// Name of the Node
     #[arg(long, value_name = "NAME")]
     node_name: Option<String>,
@@ -144,7 +144,8 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let interrupt = Interrupt::listen();
 
     let machine_facts = if files.is_machine() { facts::detect().await } else { Facts::default() };
-    let config = load(&args, &machine_facts)?;
+    let input = input(&args, &machine_facts)?;
+    let config = input.config()?;
     for (field, value) in &config.detected {
         reporter.event(&Event::Detected { field: (*field).to_owned(), value: value.clone() });
     }
@@ -171,19 +172,24 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     if let Some(inputs) = &inputs {
         preflight::pull(inputs, &interrupt, reporter.as_mut()).await?;
     }
-    let result = apply::apply(&plan, &seen, &config, &files, &interrupt, reporter.as_mut()).await;
+    let result = apply::apply(&plan, &seen, &config, &files, &interrupt, reporter.as_mut(), None).await;
     if result.is_ok() && wants.contains(&Want::Proof) {
         reporter.event(&Event::Proven { elapsed: began.elapsed() });
     }
     reporter.finish();
     result?;
+    if wants == self::wants(None, &config, &files)? && wants.contains(&Want::Proof) {
+        let generations = Generations::new(&files);
+        generations.commit("init", &input)?;
+        generations.end()?;
+    }
     if global.output == Output::Text && phase.is_none() && files.is_machine() {
         output::print(&next_steps(&config, plan.changes_anything()));
     }
     Ok(())
 }
 
-fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Result<Vec<Want>> {
+pub(super) fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Result<Vec<Want>> {
     let mut wants = match phase {
         None => phase::wants_of_init(&config.skip_phases),
         Some(name) => {
@@ -203,8 +209,9 @@ fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Result<Vec<Want
     Ok(wants)
 }
 
-fn load(args: &Init, facts: &Facts) -> Result<Config> {
-    let overrides = Overrides {
+/// The flags that change the configuration.
+pub(super) fn overrides(args: &Init) -> Overrides {
+    Overrides {
         advertise_address: args.apiserver_advertise_address.clone(),
         bind_port: args.apiserver_bind_port,
         cert_extra_sans: args.apiserver_cert_extra_sans.clone(),
@@ -219,14 +226,13 @@ fn load(args: &Init, facts: &Facts) -> Result<Config> {
         service_subnet: args.service_cidr.clone(),
         dns_domain: args.service_dns_domain.clone(),
         skip_phases: args.skip_phases.clone(),
-    };
-    match &args.config {
-        None => config::load(None, &overrides, facts),
-        Some(path) => {
-            let (name, text) = read_config(path)?;
-            config::load(Some(config::Source { name: &name, text: &text }), &overrides, facts)
-        }
     }
+}
+
+/// What the configuration is made of.
+pub(super) fn input(args: &Init, facts: &Facts) -> Result<Input> {
+    let source = args.config.as_deref().map(read_config).transpose()?;
+    Ok(Input { source, overrides: overrides(args), facts: facts.clone() })
 }
 
 /// Reads a configuration file, or standard input for `-`.
@@ -240,7 +246,7 @@ pub(super) fn read_config(path: &Path) -> Result<(String, String)> {
         .map_err(|error| Error::new(Kind::Configuration, format!("{name} is not UTF-8")).because(&error))
 }
 
-fn refuse(plan: &Plan) -> Result<()> {
+pub(super) fn refuse(plan: &Plan) -> Result<()> {
     if !plan.refusals.is_empty() {
         let message = "files that are there do not fit; nothing was changed";
         return Err(Error::problems(Kind::Preflight, message, plan.refusals.clone()));
@@ -252,7 +258,7 @@ fn refuse(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn show(plan: &Plan, output: Output, exit_code: bool) -> Result<()> {
+pub(super) fn show(plan: &Plan, output: Output, exit_code: bool) -> Result<()> {
     match output {
         Output::Text => output::print(&format!("Plan:\n{plan}")),
         Output::Json => {

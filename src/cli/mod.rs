@@ -1,9 +1,12 @@
 //! The command line: arguments to pipeline, one file per command.
 
+mod apply;
+mod history;
 mod init;
 mod output;
 mod render;
 mod report;
+mod rollback;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +54,9 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(init::command())
         .subcommand(render::command())
+        .subcommand(apply::command())
+        .subcommand(rollback::command())
+        .subcommand(history::command())
 }
 
 /// Parses, runs, and turns a failure into words and an exit code.
@@ -83,14 +89,15 @@ pub fn main() -> ExitCode {
 fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
     match matches.subcommand() {
         Some(("render", matches)) => render::run(global, matches),
-        Some(("init", matches)) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .map_err(|error| Error::new(Kind::Step, "cannot start").because(&error))?;
-            runtime.block_on(init::run(global, matches))
-        }
+        Some(("history", matches)) => history::run(global, matches),
+        Some(("init", matches)) => block_on(init::run(global, matches)),
+        Some(("apply", matches)) => block_on(apply::run(global, matches)),
+        Some(("rollback", matches)) => block_on(rollback::run(global, matches)),
         _ => Err(Error::new(Kind::Configuration, "no such command")),
     }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| Error::new(Kind::Step, "cannot start").because(&error))?.block_on(command)
 }

@@ -52,6 +52,9 @@ fn line(event: &Event) -> String {
         Event::Step { number, total, text } => format!("[{number}/{total}] {text}"),
         Event::Pod(progress) => format!("{:<24} {}", progress.component.name(), pod(progress)),
         Event::Work { text, done, total } => format!("[{}/{total}] {text}", done + 1),
+        Event::RollBack { generation, because } => {
+            format!("warning: {because}; generation {generation} is put back")
+        }
         Event::Proven { elapsed } => {
             format!("proven: all static pods run as rendered, after {:.1} s", elapsed.as_secs_f64())
         }
@@ -130,7 +133,7 @@ impl Reporter for Live {
                 bar.set_position(reached);
                 bar.set_message(pod(progress));
             }
-            Event::Detected { .. } | Event::Warning { .. } | Event::Proven { .. } => {
+            Event::Detected { .. } | Event::Warning { .. } | Event::RollBack { .. } | Event::Proven { .. } => {
                 let _ = self.screen.println(line(event));
             }
         }

@@ -3,6 +3,8 @@
 use super::documents::{self, Documents};
 use super::given::Problems;
 use super::{Config, Facts, Overrides, resolve};
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Kind};
 
 /// A configuration file.
@@ -12,6 +14,50 @@ pub struct Source<'a> {
     pub name: &'a str,
     /// Its content: YAML or JSON, one or more documents.
     pub text: &'a str,
+}
+
+/// All that a configuration was made of. The same input makes the same configuration, so a generation keeps it: no flag
+/// has to be said again later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Input {
+    /// Name and content of the configuration file.
+    pub source: Option<(String, String)>,
+    /// The flags.
+    pub overrides: Overrides,
+    /// What the host contributed.
+    pub facts: Facts,
+}
+
+impl Input {
+    /// The same input with flags that are said now, over those that were said then.
+    #[must_use]
+    pub fn with(mut self, now: Overrides) -> Self {
+        let then = std::mem::take(&mut self.overrides);
+        let list = |now: Vec<String>, then: Vec<String>| if now.is_empty() { then } else { now };
+        self.overrides = Overrides {
+            advertise_address: now.advertise_address.or(then.advertise_address),
+            bind_port: now.bind_port.or(then.bind_port),
+            cert_extra_sans: list(now.cert_extra_sans, then.cert_extra_sans),
+            certificates_dir: now.certificates_dir.or(then.certificates_dir),
+            control_plane_endpoint: now.control_plane_endpoint.or(then.control_plane_endpoint),
+            cri_socket: now.cri_socket.or(then.cri_socket),
+            ignore_preflight_errors: list(now.ignore_preflight_errors, then.ignore_preflight_errors),
+            image_repository: now.image_repository.or(then.image_repository),
+            kubernetes_version: now.kubernetes_version.or(then.kubernetes_version),
+            node_name: now.node_name.or(then.node_name),
+            pod_subnet: now.pod_subnet.or(then.pod_subnet),
+            service_subnet: now.service_subnet.or(then.service_subnet),
+            dns_domain: now.dns_domain.or(then.dns_domain),
+            skip_phases: list(now.skip_phases, then.skip_phases),
+        };
+        self
+    }
+
+    /// The configuration; see [`load`].
+    pub fn config(&self) -> Result<Config, Error> {
+        load(self.source.as_ref().map(|(name, text)| Source { name, text }), &self.overrides, &self.facts)
+    }
 }
 
 /// Parses the file, puts the flags over its fields, completes it with defaults and facts, and validates the result.

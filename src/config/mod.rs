@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::release::{Release, Version};
@@ -25,7 +26,7 @@ mod shape;
 mod value;
 mod yaml;
 
-pub use load::{Source, load};
+pub use load::{Input, Source, load};
 
 /// A complete configuration: every default filled in, everything validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -235,7 +236,8 @@ pub struct Timeouts {
 }
 
 /// What the host contributes to the defaults. `render` has none of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Facts {
     /// The host's name.
     pub hostname: Option<String>,
@@ -248,7 +250,8 @@ pub struct Facts {
 }
 
 /// The flags of `kubeadm init` that change the configuration; they win over the file's fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Overrides {
     /// `--apiserver-advertise-address`.
     pub advertise_address: Option<String>,

@@ -207,6 +207,22 @@ impl Files {
         })
     }
 
+    /// Removes a file for good: its directory is synced. What is not there is removed already.
+    pub fn remove(&self, path: &str) -> Result<(), FileError> {
+        let fail = |source: io::Error| FileError { path: path.into(), action: "remove", source };
+        let target = Target::new(path);
+        let directory = match open_directory(&self.resolve(target.directory)) {
+            Err(error) if is_absent(&error) => return Ok(()),
+            result => result.map_err(fail)?,
+        };
+        match rustix::fs::unlinkat(&directory, target.name, AtFlags::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            result => result.map_err(|error| fail(error.into()))?,
+        }
+        fault::point("file removed");
+        rustix::fs::fsync(&directory).map_err(|error| fail(error.into()))
+    }
+
     /// Removes what an earlier run that was killed left between creating a dot-file and renaming it.
     pub fn sweep(&self, directory: &str) -> Result<(), FileError> {
         for name in self.list(directory)? {

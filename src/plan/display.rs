@@ -20,6 +20,8 @@ impl fmt::Display for Step {
             Self::WriteFile { path, mode, change, .. } => write!(f, "{} {path} ({mode:04o})", change.verb()),
             Self::SetMode { path, mode } => write!(f, "narrow   the mode of {path} to {mode:04o}"),
             Self::WriteManifest { component, change } => write!(f, "{} {} (0600)", change.verb(), component.path()),
+            Self::Restore { path, .. } => write!(f, "restore  {path}"),
+            Self::Remove { path } => write!(f, "remove   {path}"),
             Self::Kubelet { action } => f.write_str(match action {
                 KubeletAction::Enable => "enable   the kubelet",
                 KubeletAction::Stop => "stop     the kubelet (containers go on)",
@@ -70,7 +72,11 @@ impl fmt::Display for Plan {
         }
         for step in &self.steps {
             writeln!(f, "  {step}")?;
-            let (Step::WriteFile { change, .. } | Step::WriteManifest { change, .. }) = step else { continue };
+            let (Step::WriteFile { change, .. } | Step::WriteManifest { change, .. } | Step::Restore { change, .. }) =
+                step
+            else {
+                continue;
+            };
             for line in change.diff().unwrap_or_default().lines() {
                 writeln!(f, "      {line}")?;
             }

@@ -66,6 +66,11 @@ impl Inventory {
         self.entries.insert(path.to_owned(), Entry::default());
     }
 
+    /// Gives up a path that is gone.
+    pub fn erase(&mut self, path: &str) {
+        self.entries.remove(path);
+    }
+
     /// Records what was written.
     pub fn record(&mut self, path: &str, digest: String) {
         self.entries.insert(path.to_owned(), Entry { digest: Some(digest) });

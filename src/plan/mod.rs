@@ -5,13 +5,14 @@ mod diff;
 mod display;
 mod inventory;
 mod pods;
+mod rollback;
 mod snapshot;
 
 use serde::Serialize;
 
 pub use diff::{Options, plan};
 pub use inventory::{Entry, Inventory};
-pub use pods::Readiness;
+pub use rollback::rollback;
 pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, Snapshot};
 
 use crate::error::Problem;
@@ -79,6 +80,18 @@ pub enum Step {
         component: Component,
         /// What becomes of what is there.
         change: Change,
+    },
+    /// Put a file back as a generation has it.
+    Restore {
+        /// Path.
+        path: String,
+        /// What becomes of what is there.
+        change: Change,
+    },
+    /// Remove a file of ours that a generation does not have.
+    Remove {
+        /// Path.
+        path: String,
     },
     /// Drive the kubelet's unit.
     Kubelet {

@@ -10,16 +10,16 @@ use crate::observed::{ContainerState, PodRun};
 use crate::phase::Want;
 
 /// How far a static pod is, before anything is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readiness {
+#[derive(Debug, Clone)]
+pub(super) struct Readiness {
     /// Whose.
-    pub component: Component,
+    component: Component,
     /// What becomes of its manifest; `None` when it stays.
-    pub change: Option<Change>,
+    change: Option<Change>,
     /// Whether a sandbox with another digest, or one that does not get its container to run, has to end.
-    pub ends: bool,
+    ends: bool,
     /// Whether a container with the wanted digest runs.
-    pub runs: bool,
+    runs: bool,
 }
 
 /// A sandbox younger than this may still be starting its container.
@@ -35,21 +35,45 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
     for component in components {
         pods.push(readiness(planner, component)?);
     }
-    let kubelet_wanted = wants.contains(&Want::Kubelet);
-    let proof_wanted = wants.contains(&Want::Proof);
+    let scope = Scope { kubelet: wants.contains(&Want::Kubelet), kubelet_changes, proof: wants.contains(&Want::Proof) };
+    arrange(planner, &pods, scope, |component, change| Step::WriteManifest { component, change });
+    Ok(())
+}
+
+/// What belongs to the static pods' part of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope {
+    /// The kubelet may be stopped and started.
+    pub(super) kubelet: bool,
+    /// It has to be, since files that it reads when it starts change.
+    pub(super) kubelet_changes: bool,
+    /// The pods are proven.
+    pub(super) proof: bool,
+}
+
+/// Puts the steps into the order in which all of them come up soonest; `write` makes the step that changes a manifest.
+pub(super) fn arrange(
+    planner: &mut Planner<'_>,
+    pods: &[Readiness],
+    scope: Scope,
+    write: impl Fn(Component, Change) -> Step,
+) {
+    let write = |planner: &mut Planner<'_>, pods: &[Readiness]| {
+        let changes = pods.iter().filter_map(|pod| Some(write(pod.component, pod.change.clone()?)));
+        planner.plan.steps.extend(changes);
+    };
     // Where nobody can say what runs (a tree under --root), the manifests say what would.
     let visible = planner.seen.pods.is_some();
-    for pod in &pods {
+    for pod in pods {
         if pod.ends || (!visible && matches!(pod.change, Some(Change::Replace { .. }))) {
             planner.plan.restarts.push(pod.component);
         } else if pod.change.is_some() || (visible && !pod.runs) {
             planner.plan.starts.push(pod.component);
         }
     }
-    if !kubelet_wanted {
+    if !scope.kubelet {
         // A single phase only writes: the kubelet takes it from there.
-        write(planner, &pods);
-        return Ok(());
+        return write(planner, pods);
     }
     // Until a kubelet process has seen an API server it neither ends the old pod of a changed manifest nor starts the
     // new one (kubernetes#105543), and even later it takes 10-15 s to notice that the old one ended
@@ -75,11 +99,11 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
     if planner.seen.kubelet.as_ref().is_some_and(|kubelet| kubelet.enabled == "disabled") {
         planner.kubelet(KubeletAction::Enable);
     }
-    if swap || kubelet_changes || !healthy {
+    if swap || scope.kubelet_changes || !healthy {
         planner.kubelet(KubeletAction::Restart);
     }
     let controllers_wait = later.iter().any(|pod| pod.change.is_some());
-    let proves = proof_wanted && !pods.is_empty();
+    let proves = scope.proof && !pods.is_empty();
     if controllers_wait || proves {
         planner.plan.steps.push(Step::AwaitApiServer);
     }
@@ -88,14 +112,14 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
         planner.plan.steps.push(Step::BindAdministrators);
         planner.plan.steps.push(Step::Prove { components: pods.iter().map(|pod| pod.component).collect() });
     }
-    Ok(())
 }
 
-fn write(planner: &mut Planner<'_>, pods: &[Readiness]) {
-    for pod in pods {
-        if let Some(change) = &pod.change {
-            planner.plan.steps.push(Step::WriteManifest { component: pod.component, change: change.clone() });
-        }
+impl Readiness {
+    /// Compares what runs with the digest that should; without one everything that runs has to end.
+    pub(super) fn of(component: Component, change: Option<Change>, digest: Option<&str>, seen: &Snapshot) -> Self {
+        let runs = seen.alive(component).any(|run| is_running(run, digest));
+        let ends = seen.alive(component).any(|run| has_to_end(run, digest, seen));
+        Self { component, change, ends, runs: runs && !ends }
     }
 }
 
@@ -108,9 +132,7 @@ fn readiness(planner: &mut Planner<'_>, component: Component) -> Result<Readines
         planner.plan.kept.push(component.path());
     }
     let digest = change.is_none().then_some(wanted.digest.as_str());
-    let runs = planner.seen.alive(component).any(|run| is_running(run, digest));
-    let ends = planner.seen.alive(component).any(|run| has_to_end(run, digest, planner.seen));
-    Ok(Readiness { component, change, ends, runs: runs && !ends })
+    Ok(Readiness::of(component, change, digest, planner.seen))
 }
 
 fn manifest_change(planner: &mut Planner<'_>, wanted: &Manifest, files_change: bool) -> Option<Change> {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests touch the machine themselves")]
 
+mod apply;
 mod faults;
 mod init;
 #[cfg(feature = "faults")]

@@ -1,0 +1,100 @@
+//! `kubekeel apply`: any change of the configuration, as one transaction.
+
+use std::time::Instant;
+
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+
+use super::init::{self, Init};
+use super::{Global, Output, output, report};
+use crate::apply::{Generations, Transaction};
+use crate::error::{Error, Kind, Result};
+use crate::event::Event;
+use crate::generation::Generation;
+use crate::host::fs::Files;
+use crate::host::signal::Interrupt;
+use crate::host::{facts, lock};
+use crate::layout;
+use crate::observe;
+use crate::plan::{self, Options};
+use crate::preflight;
+
+const EXAMPLES: &str = "\
+Examples:
+  kubekeel apply --config kubeadm.yaml --dry-run     say what would change and which pods would restart
+  kubekeel apply --config kubeadm.yaml               change it, prove it, or put back what ran
+  kubekeel apply --apiserver-cert-extra-sans api.example.com
+                                                     one flag over the configuration that runs";
+
+pub(super) fn command() -> Command {
+    Init::augment_args(Command::new("apply"))
+        .about("Changes the configuration of a proven control plane, proves the new one, or puts the old one back")
+        .long_about(None)
+        .after_help(EXAMPLES)
+}
+
+pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
+    let began = Instant::now();
+    let args = Init::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
+    let files = Files::new(&global.root);
+    only_on_the_machine(&files, "apply")?;
+    let mut reporter = report::reporter(global.output);
+    let interrupt = Interrupt::listen();
+    let from = proven(&Generations::new(&files))?;
+    let machine_facts = facts::detect().await;
+    let input = match args.config {
+        Some(_) => init::input(&args, &machine_facts)?,
+        None => from.input.clone().with(init::overrides(&args)),
+    };
+    let config = input.config()?;
+    let dry_run = args.dry_run || config.dry_run;
+    let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), "apply")?) };
+
+    let wants = init::wants(None, &config, &files)?;
+    let seen = observe::observe(&config, &files).await?;
+    let inputs = preflight::look(&config, &seen, &files, machine_facts.kubelet_version).await;
+    preflight::check(&inputs, reporter.as_mut())?;
+    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force })?;
+    init::refuse(&plan)?;
+    if dry_run {
+        reporter.finish();
+        return init::show(&plan, global.output, args.exit_code);
+    }
+    // Before the first change: an image that cannot be had must not cost a restart.
+    preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
+    let transaction = Transaction {
+        command: "apply".into(),
+        from: &from,
+        to: None,
+        input: &input,
+        config: &config,
+        files: &files,
+        interrupt: &interrupt,
+    };
+    let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
+    if result.is_ok() {
+        reporter.event(&Event::Proven { elapsed: began.elapsed() });
+    }
+    reporter.finish();
+    let number = result?;
+    if global.output == Output::Text {
+        output::print(&format!("Generation {number} runs."));
+    }
+    Ok(())
+}
+
+/// Generations are of a node that runs.
+pub(super) fn only_on_the_machine(files: &Files, command: &str) -> Result<()> {
+    if files.is_machine() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Configuration, format!("`{command}` proves what runs, and nothing runs below --root"))
+        .hint("use `kubekeel init --root DIR` to make files"))
+}
+
+/// The generation that has to be put back when a change fails.
+pub(super) fn proven(generations: &Generations<'_>) -> Result<Generation> {
+    generations.newest()?.ok_or_else(|| {
+        Error::new(Kind::Preflight, "no control plane was proven on this node yet")
+            .hint("run `kubekeel init` with the configuration of the running control plane first")
+    })
+}

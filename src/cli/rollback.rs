@@ -1,0 +1,97 @@
+//! `kubekeel rollback`: an older generation, through the same pipeline and with the same proof.
+
+use std::time::Instant;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches as _};
+
+use super::apply::{only_on_the_machine, proven};
+use super::{Global, Output, init, output, report};
+use crate::apply::{Generations, Transaction};
+use crate::error::{Error, Kind, Result};
+use crate::event::Event;
+use crate::host::fs::Files;
+use crate::host::lock;
+use crate::host::signal::Interrupt;
+use crate::layout;
+use crate::observe;
+use crate::plan;
+
+const EXAMPLES: &str = "\
+Examples:
+  kubekeel history                 which generations there are
+  kubekeel rollback --dry-run      what the one before the newest would change
+  kubekeel rollback 3              put generation 3 back and prove it";
+
+/// Arguments of `rollback`.
+#[derive(Debug, Clone, Args)]
+struct Rollback {
+    /// The generation; without it the one before the newest, or the one that an unfinished change began from
+    #[arg(value_name = "GENERATION")]
+    generation: Option<u32>,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: exit with 4 when there is something to do
+    #[arg(long, requires = "dry_run")]
+    exit_code: bool,
+}
+
+pub(super) fn command() -> Command {
+    Rollback::augment_args(Command::new("rollback"))
+        .about("Puts an older generation back, byte for byte, and proves it")
+        .long_about(None)
+        .after_help(EXAMPLES)
+}
+
+pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
+    let began = Instant::now();
+    let args =
+        Rollback::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
+    let files = Files::new(&global.root);
+    only_on_the_machine(&files, "rollback")?;
+    let mut reporter = report::reporter(global.output);
+    let interrupt = Interrupt::listen();
+    let generations = Generations::new(&files);
+    let _lock = if args.dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), "rollback")?) };
+    let from = proven(&generations)?;
+    let to = generations.load(target(&args, &generations)?)?;
+    let config = to.input.config()?;
+    let seen = observe::observe(&config, &files).await?;
+    let plan = plan::rollback(&to, &config, &seen);
+    if args.dry_run {
+        reporter.finish();
+        return init::show(&plan, global.output, args.exit_code);
+    }
+    let transaction = Transaction {
+        command: format!("rollback to generation {}", to.number),
+        from: &from,
+        to: Some(&to),
+        input: &to.input,
+        config: &config,
+        files: &files,
+        interrupt: &interrupt,
+    };
+    let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
+    if result.is_ok() {
+        reporter.event(&Event::Proven { elapsed: began.elapsed() });
+    }
+    reporter.finish();
+    let number = result?;
+    if global.output == Output::Text {
+        output::print(&format!("Generation {number} runs: the files of generation {}.", to.number));
+    }
+    Ok(())
+}
+
+fn target(args: &Rollback, generations: &Generations<'_>) -> Result<u32> {
+    if let Some(number) = args.generation {
+        return Ok(number);
+    }
+    if let Some(pending) = generations.pending()? {
+        return Ok(pending.from);
+    }
+    let numbers = generations.numbers()?;
+    numbers.iter().rev().nth(1).copied().ok_or_else(|| {
+        Error::new(Kind::Configuration, "there is no generation before the newest one").hint("see `kubekeel history`")
+    })
+}

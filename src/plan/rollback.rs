@@ -1,0 +1,70 @@
+//! From a generation and what was seen to the steps that put the generation back.
+
+use std::collections::BTreeSet;
+
+use super::diff::{Options, Planner, line_diff};
+use super::pods::{self, Readiness, Scope};
+use super::{Change, Plan, Snapshot, Step};
+use crate::config::Config;
+use crate::generation::Generation;
+use crate::layout;
+use crate::manifest::Component;
+
+/// Plans to put a generation back: every file of it byte for byte, none of ours beside it, and exactly its static pods.
+/// `config` is the generation's own.
+pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Plan {
+    let options = Options { force: true };
+    let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
+    let manifests = Component::ALL.map(Component::path);
+    for path in generation.files.keys().filter(|path| !manifests.contains(path)) {
+        match change(generation, seen, path) {
+            None => planner.plan.kept.push(path.clone()),
+            Some(change) => {
+                planner.touched.insert(path.clone());
+                planner.plan.steps.push(Step::Restore { path: path.clone(), change });
+            }
+        }
+    }
+    let surplus = seen.inventory.entries.iter().filter(|(path, entry)| {
+        let made = entry.digest.is_some() || seen.files.get(*path).is_some_and(|state| !state.digest.is_empty());
+        made && !generation.files.contains_key(*path)
+    });
+    for (path, _) in surplus {
+        planner.touched.insert(path.clone());
+        planner.plan.steps.push(Step::Remove { path: path.clone() });
+    }
+    let kubelet = planner.touched.iter().any(|path| path.starts_with(layout::KUBELET) || *path == KUBELET_KUBECONFIG);
+    let pods: Vec<_> = Component::ALL
+        .into_iter()
+        .filter_map(|component| {
+            let digest = generation.manifest_digest(component)?;
+            let change = change(generation, seen, &component.path());
+            if change.is_none() {
+                planner.plan.kept.push(component.path());
+            }
+            Some(Readiness::of(component, change, Some(&digest), seen))
+        })
+        .collect();
+    let restore = |component: Component, change: Change| Step::Restore { path: component.path(), change };
+    pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true }, restore);
+    planner.plan
+}
+
+/// The kubelet reads it only when it starts.
+const KUBELET_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
+
+/// What becomes of a file; `None` when it is as the generation has it.
+fn change(generation: &Generation, seen: &Snapshot, path: &str) -> Option<Change> {
+    let saved = &generation.files[path];
+    let Some(state) = seen.files.get(path) else { return Some(Change::Create) };
+    if state.digest == saved.digest() && state.mode == saved.mode {
+        return None;
+    }
+    // What may hold a secret has no text here.
+    let text = state.text.as_deref().unwrap_or_default();
+    let diff = match std::str::from_utf8(saved.content.expose()) {
+        Ok(wanted) if state.text.is_some() => line_diff(text, wanted),
+        _ => String::new(),
+    };
+    Some(Change::Replace { diff })
+}

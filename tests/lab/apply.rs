@@ -1,0 +1,109 @@
+//! Changes of a running control plane: planned, swapped, proven, or put back byte for byte.
+
+use serde_json::Value;
+
+use crate::init::{BASE, CONFIG, PODS, init_ok, uids, with_cluster};
+use crate::node::{Node, Options, Output};
+
+/// Runs a command with `-o json`; gives the output and its JSON lines.
+fn json(node: &Node, arguments: &[&str]) -> (Output, Vec<Value>) {
+    let done = node.kubekeel(&[arguments, &["-o", "json"]].concat());
+    let lines =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")));
+    let lines = lines.collect();
+    (done, lines)
+}
+
+fn apply(node: &Node, config: &str) -> (Output, Vec<Value>) {
+    node.write(CONFIG, config);
+    json(node, &["apply", "--config", CONFIG])
+}
+
+/// Digests and modes of everything that a control plane consists of.
+fn tree(node: &Node) -> String {
+    let script = "find /etc/kubernetes /var/lib/kubelet/*.yaml /var/lib/kubelet/*.env -type f -printf '%m ' \
+                  -exec sha256sum {} \\; | sort -k3";
+    node.exec_ok(&["sh", "-c", script])
+}
+
+fn all_ready(node: &Node) {
+    let wanted: Vec<_> = PODS.iter().map(|pod| format!("{pod}-{}", node.name)).collect();
+    assert_eq!(node.ready_pods(), wanted);
+}
+
+/// The components whose containers differ.
+fn restarted(before: &str, after: &str) -> Vec<&'static str> {
+    let differs = |pod: &&str| {
+        let line = |text: &str| text.lines().find(|line| line.starts_with(*pod)).map(str::to_owned);
+        line(before) != line(after)
+    };
+    PODS.into_iter().filter(differs).collect()
+}
+
+fn numbers(node: &Node) -> Vec<u64> {
+    let (_, lines) = json(node, &["history"]);
+    let generations = lines[0]["generations"].as_array().expect("generations").clone();
+    assert_eq!(lines[0]["pending"], Value::Null, "{lines:?}");
+    generations.iter().filter_map(|generation| generation["generation"].as_u64()).collect()
+}
+
+#[test]
+fn a_change_is_proven_or_put_back_and_any_generation_comes_back() {
+    let node = Node::up("apply", &Options::default());
+    let early = node.kubekeel(&["apply"]);
+    assert_eq!(early.status, 2, "{}", early.stderr);
+    assert!(early.stderr.contains("kubekeel init"), "{}", early.stderr);
+    init_ok(&node, BASE);
+    assert_eq!(numbers(&node), [1]);
+    let (first, ran) = (tree(&node), uids(&node));
+
+    // Nothing to do: nothing restarts, no generation is made.
+    let (done, _) = apply(&node, BASE);
+    assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!((tree(&node), uids(&node), numbers(&node)), (first.clone(), ran.clone(), vec![1]));
+
+    // One flag: exactly that pod restarts.
+    let verbose = with_cluster("scheduler: {extraArgs: [{name: v, value: \"2\"}]}");
+    let (done, _) = apply(&node, &verbose);
+    assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
+    all_ready(&node);
+    assert_eq!(restarted(&ran, &uids(&node)), ["kube-scheduler"]);
+    assert_eq!(numbers(&node), [1, 2]);
+
+    // A flag over what is remembered, and no file at all.
+    let (done, lines) = json(&node, &["apply", "--apiserver-cert-extra-sans", "api.example.com", "--dry-run"]);
+    assert_eq!(done.status, 0, "{}", done.stdout);
+    let plan = lines.iter().find(|line| line["event"] == "plan").expect("a plan");
+    assert_eq!(plan["restarts"], serde_json::json!([]), "{plan}");
+    assert!(plan.to_string().contains("api.example.com"), "{plan}");
+
+    // A change that cannot run is put back, byte for byte, and the cause is named.
+    let (second, ran) = (tree(&node), uids(&node));
+    let bad = with_cluster(
+        "apiServer: {extraArgs: [{name: no-such-flag, value: \"1\"}]}\nscheduler: {extraArgs: [{name: v, value: \"3\"}]}",
+    );
+    let (done, lines) = apply(&node, &bad);
+    assert_eq!(done.status, 1, "{}\n{}", done.stdout, done.stderr);
+    let error = lines.iter().find(|line| line["event"] == "error").expect("an error");
+    assert_eq!(error["diagnosis"]["cause"], "bad-flag", "{error}");
+    assert!(error["hints"].to_string().contains("generation 2 was put back and is proven to run"), "{error}");
+    assert!(lines.iter().any(|line| line["event"] == "roll-back" && line["generation"] == 2), "{lines:?}");
+    assert_eq!(tree(&node), second, "byte for byte");
+    all_ready(&node);
+    let untouched = restarted(&ran, &uids(&node));
+    assert!(!untouched.contains(&"etcd") && untouched.contains(&"kube-apiserver"), "{untouched:?}");
+    assert_eq!(numbers(&node), [1, 2]);
+
+    // The first generation comes back, with the API server down at that.
+    node.exec_ok(&["sh", "-c", "systemctl stop kubelet; pkill -9 kube-apiserver"]);
+    let (done, _) = json(&node, &["rollback", "1"]);
+    assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!(tree(&node), first, "byte for byte");
+    all_ready(&node);
+    assert_eq!(numbers(&node), [1, 2, 3]);
+    let history = node.kubekeel(&["history"]).stdout;
+    assert!(history.contains("rollback to generation 1"), "{history}");
+    let missing = node.kubekeel(&["rollback", "9"]);
+    assert_eq!(missing.status, 3, "{}", missing.stderr);
+    assert!(missing.stderr.contains("there are: 1, 2, 3"), "{}", missing.stderr);
+}
