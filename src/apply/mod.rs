@@ -4,6 +4,7 @@ mod generations;
 mod keys;
 mod pki;
 mod transaction;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -30,6 +31,7 @@ use keys::KeyPool;
 
 pub use generations::Generations;
 pub use transaction::Transaction;
+pub use watchdog::watch;
 
 /// What the steps work on.
 pub struct Applier<'a> {

@@ -1,6 +1,7 @@
 //! A change as a whole: either the new state is proven and kept, or the generation before it is put back and proven.
 
 use super::generations::{Generations, Pending};
+use super::watchdog;
 use crate::config::{Config, Input};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -34,10 +35,13 @@ impl Transaction<'_> {
     /// On an error the generation `from` runs again, proven, or the error says that it does not.
     pub async fn run(&self, plan: &Plan, seen: &Snapshot, reporter: &mut dyn Reporter) -> Result<u32> {
         let generations = Generations::new(self.files);
+        let mut seen = seen.clone();
         if plan.changes_anything() {
+            watchdog::arm(self.files, &mut seen.inventory).await?;
             generations.begin(&Pending { from: self.from.number, command: self.command.clone() })?;
+            watchdog::release().await?;
         }
-        let applied = super::apply(plan, seen, self.config, self.files, self.interrupt, reporter, self.to).await;
+        let applied = super::apply(plan, &seen, self.config, self.files, self.interrupt, reporter, self.to).await;
         // Keeping the generation belongs to the change: what cannot be put back later must not stay.
         let kept = applied.and_then(|()| generations.commit(&self.command, self.input));
         let error = match kept {
@@ -68,7 +72,7 @@ fn reason(error: &Error) -> String {
 }
 
 /// Puts a generation back and proves it.
-async fn put_back(generation: &Generation, files: &Files, reporter: &mut dyn Reporter) -> Result<()> {
+pub(super) async fn put_back(generation: &Generation, files: &Files, reporter: &mut dyn Reporter) -> Result<()> {
     let config = generation.input.config()?;
     let seen = observe::observe(&config, files).await?;
     let plan = plan::rollback(generation, &config, &seen);

@@ -7,6 +7,7 @@ mod output;
 mod render;
 mod report;
 mod rollback;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ pub fn command() -> Command {
         .subcommand(apply::command())
         .subcommand(rollback::command())
         .subcommand(history::command())
+        .subcommand(watchdog::command())
 }
 
 /// Parses, runs, and turns a failure into words and an exit code.
@@ -93,6 +95,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("apply", matches)) => block_on(apply::run(global, matches)),
         Some(("rollback", matches)) => block_on(rollback::run(global, matches)),
+        Some(("watchdog", _)) => block_on(watchdog::run(global)),
         _ => Err(Error::new(Kind::Configuration, "no such command")),
     }
 }

@@ -120,6 +120,11 @@ pub async fn control(verb: &str, unit: &str) -> Result<(), ServiceError> {
     result
 }
 
+/// Starts a unit without waiting for it.
+pub async fn launch(unit: &str) -> Result<(), ServiceError> {
+    run("systemctl", &["start", "--no-block", unit]).await.map(drop)
+}
+
 /// Makes systemd read its unit files again.
 pub async fn reload() -> Result<(), ServiceError> {
     run("systemctl", &["daemon-reload"]).await.map(drop)

@@ -20,13 +20,13 @@ fn apply(node: &Node, config: &str) -> (Output, Vec<Value>) {
 }
 
 /// Digests and modes of everything that a control plane consists of.
-fn tree(node: &Node) -> String {
+pub(crate) fn tree(node: &Node) -> String {
     let script = "find /etc/kubernetes /var/lib/kubelet/*.yaml /var/lib/kubelet/*.env -type f -printf '%m ' \
                   -exec sha256sum {} \\; | sort -k3";
     node.exec_ok(&["sh", "-c", script])
 }
 
-fn all_ready(node: &Node) {
+pub(crate) fn all_ready(node: &Node) {
     let wanted: Vec<_> = PODS.iter().map(|pod| format!("{pod}-{}", node.name)).collect();
     assert_eq!(node.ready_pods(), wanted);
 }
