@@ -28,6 +28,8 @@ pub const INVENTORY: &str = "/var/lib/kubekeel/inventory.json";
 pub const GENERATIONS: &str = "/var/lib/kubekeel/generations";
 /// Stands while a change is being made: which generation to put back if it is not finished.
 pub const PENDING: &str = "/var/lib/kubekeel/pending.json";
+/// Snapshots of etcd.
+pub const SNAPSHOTS: &str = "/var/lib/kubekeel/snapshots";
 /// The unit that finishes what a run that died had begun.
 pub const WATCHDOG: &str = "/etc/systemd/system/kubekeel-watchdog.service";
 /// Held with `flock` from observing to the end of a run.

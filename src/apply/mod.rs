@@ -3,6 +3,7 @@
 mod generations;
 mod keys;
 mod pki;
+mod snapshot;
 mod transaction;
 mod watchdog;
 
@@ -118,6 +119,7 @@ impl Applier<'_> {
             Step::WriteManifest { component, .. } => self.write_manifest(*component),
             Step::Restore { path, .. } => self.restore(path),
             Step::Remove { path } => self.remove(path),
+            Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now).await.map(drop),
             Step::Kubelet { action } => self.kubelet(*action).await,
             Step::EndPod { component } => self.end_pod(*component).await,
             Step::AwaitApiServer => self.await_api_server().await,
@@ -196,6 +198,7 @@ impl Applier<'_> {
             Step::WriteManifest { component, .. } => vec![component.path()],
             Step::SetMode { .. }
             | Step::Remove { .. }
+            | Step::SnapshotEtcd
             | Step::Kubelet { .. }
             | Step::EndPod { .. }
             | Step::AwaitApiServer

@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let seen = observe::observe(&config, &files).await?;
     let inputs = preflight::look(&config, &seen, &files, machine_facts.kubelet_version).await;
     preflight::check(&inputs, reporter.as_mut())?;
-    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force })?;
+    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force, snapshot: true })?;
     init::refuse(&plan)?;
     if dry_run {
         reporter.finish();

@@ -163,7 +163,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     } else {
         None
     };
-    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force })?;
+    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force, snapshot: false })?;
     refuse(&plan)?;
     if dry_run {
         reporter.finish();

@@ -198,6 +198,16 @@ impl Files {
         Ok(())
     }
 
+    /// Begins a large file, mode 0600.
+    pub fn receive(&self, path: &str) -> Result<Arriving, FileError> {
+        let fail = |source: io::Error| FileError { path: path.into(), action: "create", source };
+        let target = Target::new(path);
+        let directory = open_directory(&self.resolve(target.directory)).map_err(fail)?;
+        let file = create(&directory, &target.temporary, 0o600).map_err(fail)?;
+        let (name, temporary) = (target.name.to_owned(), target.temporary);
+        Ok(Arriving { path: path.to_owned(), directory, name, temporary, file, kept: false })
+    }
+
     /// Sets the mode of a file that is there already.
     pub fn set_mode(&self, path: &str, mode: u32) -> Result<(), FileError> {
         rustix::fs::chmod(self.resolve(path), Mode::from_raw_mode(mode)).map_err(|source| FileError {
@@ -260,6 +270,46 @@ impl Files {
         let file = create(&directory, &name, 0o600).map_err(fail)?;
         drop(file);
         rustix::fs::unlinkat(&directory, &name, AtFlags::empty()).map_err(|error| fail(error.into()))
+    }
+}
+
+/// A large file that arrives in pieces; it gets its name when it is whole, and leaves nothing behind otherwise.
+#[derive(Debug)]
+pub struct Arriving {
+    path: String,
+    directory: OwnedFd,
+    name: String,
+    temporary: String,
+    file: std::fs::File,
+    kept: bool,
+}
+
+impl Arriving {
+    fn fail(&self, action: &'static str) -> impl FnOnce(io::Error) -> FileError {
+        let path = self.path.clone();
+        move |source| FileError { path, action, source }
+    }
+
+    /// Adds a piece.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), FileError> {
+        self.file.write_all(piece).map_err(self.fail("write"))
+    }
+
+    /// Makes it durable under its name, in place of an older file.
+    pub fn keep(mut self) -> Result<(), FileError> {
+        self.file.sync_all().map_err(self.fail("sync"))?;
+        rustix::fs::renameat(&self.directory, &self.temporary, &self.directory, &self.name)
+            .map_err(|error| self.fail("rename")(error.into()))?;
+        self.kept = true;
+        rustix::fs::fsync(&self.directory).map_err(|error| self.fail("sync")(error.into()))
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = rustix::fs::unlinkat(&self.directory, &self.temporary, AtFlags::empty());
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -119,13 +119,28 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// TLS with a client certificate, towards a server of the authority in PEM.
+pub(super) fn mutual(authority: &str, certificate: &[u8], key: &[u8]) -> Result<rustls::ClientConfig, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(|error| format!("the client certificate is unreadable: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("the client key is unreadable: {error}"))?;
+    builder()?
+        .with_root_certificates(roots(authority)?)
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| format!("the client certificate is unusable: {error}"))
+}
+
 fn authority(pem: &str) -> Result<rustls::ClientConfig, String> {
+    Ok(builder()?.with_root_certificates(roots(pem)?).with_no_client_auth())
+}
+
+fn roots(pem: &str) -> Result<rustls::RootCertStore, String> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|error| format!("the certificate authority is unreadable: {error}"))?;
         roots.add(certificate).map_err(|error| format!("the certificate authority is unusable: {error}"))?;
     }
-    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+    Ok(roots)
 }
 
 fn self_signed() -> Result<rustls::ClientConfig, String> {

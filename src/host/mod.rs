@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod cri;
+pub mod etcd;
 pub mod evidence;
 pub mod facts;
 pub mod fault;

@@ -18,6 +18,8 @@ use crate::pki::{self, CertificateId, KubeconfigId};
 pub struct Options {
     /// Replace files that we wrote and somebody edited.
     pub force: bool,
+    /// Save a snapshot of etcd before its static pod is replaced.
+    pub snapshot: bool,
 }
 
 /// Makes the plan.

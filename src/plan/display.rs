@@ -22,6 +22,7 @@ impl fmt::Display for Step {
             Self::WriteManifest { component, change } => write!(f, "{} {} (0600)", change.verb(), component.path()),
             Self::Restore { path, .. } => write!(f, "restore  {path}"),
             Self::Remove { path } => write!(f, "remove   {path}"),
+            Self::SnapshotEtcd => f.write_str("save     a snapshot of etcd"),
             Self::Kubelet { action } => f.write_str(match action {
                 KubeletAction::Enable => "enable   the kubelet",
                 KubeletAction::Stop => "stop     the kubelet (containers go on)",

@@ -93,6 +93,8 @@ pub enum Step {
         /// Path.
         path: String,
     },
+    /// Save what etcd holds, through its own API, before another etcd writes to it.
+    SnapshotEtcd,
     /// Drive the kubelet's unit.
     Kubelet {
         /// How.

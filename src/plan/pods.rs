@@ -82,6 +82,10 @@ pub(super) fn arrange(
         planner.seen.kubelet.as_ref().is_some_and(|kubelet| kubelet.active != "inactive" && kubelet.active != "failed");
     let stuck = pods.iter().any(|pod| pod.change.is_none() && !pod.runs) && !pods.is_empty();
     let swap = pods.iter().any(|pod| pod.ends) || (running && stuck);
+    let replaces_etcd = |pod: &Readiness| pod.component == Component::Etcd && pod.ends && pod.change.is_some();
+    if planner.options.snapshot && pods.iter().any(replaces_etcd) {
+        planner.plan.steps.push(Step::SnapshotEtcd);
+    }
     if swap && running {
         planner.kubelet(KubeletAction::Stop);
     }

@@ -13,7 +13,7 @@ use crate::manifest::Component;
 /// Plans to put a generation back: every file of it byte for byte, none of ours beside it, and exactly its static pods.
 /// `config` is the generation's own.
 pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Plan {
-    let options = Options { force: true };
+    let options = Options { force: true, snapshot: false };
     let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
     let manifests = Component::ALL.map(Component::path);
     for path in generation.files.keys().filter(|path| !manifests.contains(path)) {

@@ -73,6 +73,12 @@ impl Node {
         node
     }
 
+    /// Imports the images of another minor.
+    pub(crate) fn load(&self, minor: &str) {
+        let load = output(Command::new(LAB).args(["load", &self.name, minor]));
+        assert_eq!(load.status, 0, "loading {minor} into {}: {}", self.name, load.stderr);
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(LAB);
         command.args(["exec", &self.name]).args(arguments);

@@ -1,0 +1,143 @@
+//! etcd over its own API (`etcdserverpb.Maintenance`, `rpc.proto`), with a client certificate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
+
+/// etcd did not answer, or refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{call} at {address}: {message}")]
+pub struct EtcdError {
+    /// The call.
+    pub call: &'static str,
+    /// Address and port.
+    pub address: String,
+    /// etcd's word.
+    pub message: String,
+}
+
+/// What a client of etcd needs to be believed.
+pub struct Credentials<'a> {
+    /// The authority of etcd, PEM.
+    pub authority: &'a str,
+    /// Client certificate, PEM.
+    pub certificate: &'a [u8],
+    /// Its key, PEM.
+    pub key: &'a [u8],
+}
+
+/// A connection to one member.
+#[derive(Debug, Clone)]
+pub struct Etcd {
+    channel: Channel,
+    address: String,
+}
+
+/// State of a member.
+#[derive(Clone, PartialEq, Message)]
+pub struct Status {
+    /// Version of the server.
+    #[prost(string, tag = "2")]
+    pub version: String,
+    /// Bytes that the database takes on disk.
+    #[prost(int64, tag = "3")]
+    pub db_size: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Nothing {}
+
+#[derive(Clone, PartialEq, Message)]
+struct Piece {
+    #[prost(bytes = "vec", tag = "3")]
+    blob: Vec<u8>,
+}
+
+const CALL: Duration = Duration::from_secs(10);
+
+impl Etcd {
+    /// Connects to a member.
+    pub async fn connect(host: &str, port: u16, credentials: &Credentials<'_>) -> Result<Self, EtcdError> {
+        let address = format!("{host}:{port}");
+        let fail = |message: String| EtcdError { call: "connect", address: address.clone(), message };
+        let mut tls = super::http::mutual(credentials.authority, credentials.certificate, credentials.key)
+            .map_err(|message| fail(message))?;
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let tls = TlsConnector::from(Arc::new(tls));
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| fail(error.to_string()))?;
+        let target = (host.to_owned(), port);
+        let connector = service_fn(move |_: Uri| {
+            let (tls, name, target) = (tls.clone(), name.clone(), target.clone());
+            async move {
+                let stream = tokio::net::TcpStream::connect(target).await?;
+                tls.connect(name, stream).await.map(TokioIo::new)
+            }
+        });
+        // The address is never resolved: the connector goes where it was told to.
+        let endpoint = Endpoint::try_from("http://etcd.invalid").map_err(|error| fail(error.to_string()))?;
+        let channel = endpoint.connect_timeout(CALL).connect_with_connector(connector).await;
+        let channel = channel.map_err(|error| {
+            let mut source: &dyn std::error::Error = &error;
+            while let Some(next) = source.source() {
+                source = next;
+            }
+            fail(source.to_string())
+        })?;
+        Ok(Self { channel, address })
+    }
+
+    fn client(&self) -> tonic::client::Grpc<Channel> {
+        tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(64 << 20)
+    }
+
+    fn fail(&self, call: &'static str) -> impl Fn(String) -> EtcdError {
+        let address = self.address.clone();
+        move |message| EtcdError { call, address: address.clone(), message }
+    }
+
+    /// Version and size.
+    pub async fn status(&self) -> Result<Status, EtcdError> {
+        let fail = self.fail("Status");
+        let mut client = self.client();
+        client.ready().await.map_err(|error| fail(error.to_string()))?;
+        let mut request = tonic::Request::new(Nothing {});
+        request.set_timeout(CALL);
+        let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Status");
+        let answer = client.unary(request, path, tonic_prost::ProstCodec::<Nothing, Status>::default()).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| fail(status.message().to_owned()))
+    }
+
+    /// Streams the database; its last 32 bytes are the SHA-256 of all before them.
+    pub async fn snapshot<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), SnapshotError<E>> {
+        let fail = self.fail("Snapshot");
+        let fail = |message: String| SnapshotError::Etcd(fail(message));
+        let mut client = self.client();
+        client.ready().await.map_err(|error| fail(error.to_string()))?;
+        let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Snapshot");
+        let codec = tonic_prost::ProstCodec::<Nothing, Piece>::default();
+        let answer = client.server_streaming(tonic::Request::new(Nothing {}), path, codec).await;
+        let mut pieces = answer.map_err(|status| fail(status.message().to_owned()))?.into_inner();
+        while let Some(piece) = pieces.message().await.map_err(|status| fail(status.message().to_owned()))? {
+            take(&piece.blob).map_err(SnapshotError::Taker)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a snapshot ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError<E> {
+    /// etcd's reason.
+    #[error(transparent)]
+    Etcd(EtcdError),
+    /// The reason of who took the pieces.
+    #[error(transparent)]
+    Taker(E),
+}
