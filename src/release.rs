@@ -88,9 +88,57 @@ pub fn release(minor: u32) -> Option<&'static Release> {
     RELEASES.iter().find(|release| release.minor == minor)
 }
 
+/// Why a running control plane cannot go from one version to another (kubernetes.io, version skew policy): minors come
+/// one after another, nothing goes back a minor, and no kubelet is newer than its API server or over three minors older.
+pub fn skew(from: &Version, to: &Version, kubelet: Option<&Version>) -> Option<String> {
+    if to.minor < from.minor {
+        return Some(format!(
+            "{to} is an older minor than {from}, and etcd does not go back to what an older one wrote"
+        ));
+    }
+    if to.minor > from.minor + 1 {
+        let next = release(from.minor + 1).map_or_else(String::new, |next| format!("; {} comes first", next.newest()));
+        return Some(format!("{to} is more than one minor above {from}{next}"));
+    }
+    let kubelet = kubelet?;
+    if kubelet.minor > to.minor {
+        return Some(format!("the kubelet is of version {kubelet}, newer than {to}"));
+    }
+    if kubelet.minor + 3 < to.minor {
+        return Some(format!("the kubelet is of version {kubelet}, more than three minors older than {to}"));
+    }
+    None
+}
+
 impl Release {
     /// The version that this row stands for when none is named.
     pub fn newest(&self) -> Version {
         Version { minor: self.minor, patch: self.newest_patch, suffix: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Version, skew};
+
+    #[test]
+    fn minors_come_one_after_another_and_never_go_back() {
+        let version = |text: &str| text.parse::<Version>().expect("a version");
+        let verdict = |from, to, kubelet: Option<&str>| {
+            skew(&version(from), &version(to), kubelet.map(version).as_ref()).unwrap_or_default()
+        };
+        for (from, to, kubelet) in [
+            ("v1.36.3", "v1.36.3", None),
+            ("v1.36.3", "v1.36.1", None),
+            ("v1.36.3", "v1.37.2", Some("v1.36.3")),
+            ("v1.36.3", "v1.37.2", Some("v1.34.0")),
+            ("v1.36.3", "v1.37.2", Some("v1.37.9")),
+        ] {
+            assert_eq!(verdict(from, to, kubelet), "", "{from} to {to} with {kubelet:?}");
+        }
+        assert!(verdict("v1.37.2", "v1.36.3", None).contains("older minor"));
+        assert!(verdict("v1.35.1", "v1.37.2", None).contains("v1.36.3 comes first"));
+        assert!(verdict("v1.36.3", "v1.36.4", Some("v1.37.0")).contains("newer than"));
+        assert!(verdict("v1.36.3", "v1.37.2", Some("v1.33.9")).contains("three minors"));
     }
 }

@@ -74,7 +74,7 @@ fn forget_old(files: &Files) -> Result<()> {
         Error::new(Kind::Step, "cannot remove an old snapshot").because(error)
     };
     let mut names = files.list(layout::SNAPSHOTS).map_err(|error| fail(&error))?;
-    names.retain(|name| name.ends_with(".db"));
+    names.retain(|name| name.strip_suffix(".db").is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
     let surplus = names.len().saturating_sub(KEPT);
     for name in &names[..surplus] {
         files.remove(&format!("{}/{name}", layout::SNAPSHOTS)).map_err(|error| fail(&error))?;

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use super::init::{self, Init};
 use super::{Global, Output, output, report};
 use crate::apply::{Generations, Transaction};
+use crate::config::{Config, Facts, Input};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::generation::Generation;
@@ -15,8 +16,9 @@ use crate::host::signal::Interrupt;
 use crate::host::{facts, lock};
 use crate::layout;
 use crate::observe;
-use crate::plan::{self, Options};
+use crate::plan::{self, Options, Plan};
 use crate::preflight;
+use crate::release;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,53 +35,90 @@ pub(super) fn command() -> Command {
 }
 
 pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
-    let began = Instant::now();
     let args = Init::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
-    let files = Files::new(&global.root);
-    only_on_the_machine(&files, "apply")?;
-    let mut reporter = report::reporter(global.output);
-    let interrupt = Interrupt::listen();
-    let from = proven(&Generations::new(&files))?;
-    let machine_facts = facts::detect().await;
-    let input = match args.config {
-        Some(_) => init::input(&args, &machine_facts)?,
-        None => from.input.clone().with(init::overrides(&args)),
-    };
-    let config = input.config()?;
-    let dry_run = args.dry_run || config.dry_run;
-    let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), "apply")?) };
-
-    let wants = init::wants(None, &config, &files)?;
-    let seen = observe::observe(&config, &files).await?;
-    let inputs = preflight::look(&config, &seen, &files, machine_facts.kubelet_version).await;
-    preflight::check(&inputs, reporter.as_mut())?;
-    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force, snapshot: true })?;
-    init::refuse(&plan)?;
-    if dry_run {
-        reporter.finish();
-        return init::show(&plan, global.output, args.exit_code);
-    }
-    // Before the first change: an image that cannot be had must not cost a restart.
-    preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
-    let transaction = Transaction {
+    let change = Change {
         command: "apply".into(),
-        from: &from,
-        to: None,
-        input: &input,
-        config: &config,
-        files: &files,
-        interrupt: &interrupt,
+        dry_run: args.dry_run,
+        force: args.force,
+        input: &|from: &Generation, facts: &Facts| match args.config {
+            Some(_) => init::input(&args, facts),
+            None => Ok(from.input.clone().with(init::overrides(&args))),
+        },
+        print: &|plan| init::show(plan, global.output, args.exit_code),
     };
-    let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
-    if result.is_ok() {
-        reporter.event(&Event::Proven { elapsed: began.elapsed() });
+    change.run(global).await
+}
+
+/// A change of a proven control plane.
+pub(super) struct Change<'a> {
+    /// What makes it, for the history.
+    pub(super) command: String,
+    /// Print the plan and change nothing.
+    pub(super) dry_run: bool,
+    /// Replace files that somebody edited.
+    pub(super) force: bool,
+    /// The new configuration, from the generation that runs and what the host contributes.
+    pub(super) input: &'a dyn Fn(&Generation, &Facts) -> Result<Input>,
+    /// Prints the plan of a dry-run.
+    pub(super) print: &'a dyn Fn(&Plan) -> Result<()>,
+}
+
+impl Change<'_> {
+    /// Plans the change, and makes it unless this is a dry-run.
+    pub(super) async fn run(&self, global: &Global) -> Result<()> {
+        let began = Instant::now();
+        let files = Files::new(&global.root);
+        only_on_the_machine(&files, &self.command)?;
+        let mut reporter = report::reporter(global.output);
+        let interrupt = Interrupt::listen();
+        let facts = facts::detect().await;
+        let from = proven(&Generations::new(&files))?;
+        let input = (self.input)(&from, &facts)?;
+        let config = input.config()?;
+        within_skew(&from, &config, &facts)?;
+        let dry_run = self.dry_run || config.dry_run;
+        let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
+
+        let wants = init::wants(None, &config, &files)?;
+        let seen = observe::observe(&config, &files).await?;
+        let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
+        preflight::check(&inputs, reporter.as_mut())?;
+        let plan = plan::plan(&wants, &config, &seen, Options { force: self.force, snapshot: true })?;
+        init::refuse(&plan)?;
+        if dry_run {
+            reporter.finish();
+            return (self.print)(&plan);
+        }
+        // Before the first change: an image that cannot be had must not cost a restart.
+        preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
+        let transaction = Transaction {
+            command: self.command.clone(),
+            from: &from,
+            to: None,
+            input: &input,
+            config: &config,
+            files: &files,
+            interrupt: &interrupt,
+        };
+        let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
+        if result.is_ok() {
+            reporter.event(&Event::Proven { elapsed: began.elapsed() });
+        }
+        reporter.finish();
+        let number = result?;
+        if global.output == Output::Text {
+            output::print(&format!("Generation {number} runs: {} on {}.", config.cluster.version, config.node.name));
+        }
+        Ok(())
     }
-    reporter.finish();
-    let number = result?;
-    if global.output == Output::Text {
-        output::print(&format!("Generation {number} runs."));
+}
+
+fn within_skew(from: &Generation, config: &Config, facts: &Facts) -> Result<()> {
+    let runs = from.input.config()?.cluster.version;
+    match release::skew(&runs, &config.cluster.version, facts.kubelet_version.as_ref()) {
+        None => Ok(()),
+        Some(reason) => Err(Error::new(Kind::Preflight, reason).hint("nothing was changed")),
     }
-    Ok(())
 }
 
 /// Generations are of a node that runs.

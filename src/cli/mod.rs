@@ -7,6 +7,7 @@ mod output;
 mod render;
 mod report;
 mod rollback;
+mod upgrade;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -56,6 +57,7 @@ pub fn command() -> Command {
         .subcommand(init::command())
         .subcommand(render::command())
         .subcommand(apply::command())
+        .subcommand(upgrade::command())
         .subcommand(rollback::command())
         .subcommand(history::command())
         .subcommand(watchdog::command())
@@ -94,6 +96,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("history", matches)) => history::run(global, matches),
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("apply", matches)) => block_on(apply::run(global, matches)),
+        Some(("upgrade", matches)) => block_on(upgrade::run(global, matches)),
         Some(("rollback", matches)) => block_on(rollback::run(global, matches)),
         Some(("watchdog", _)) => block_on(watchdog::run(global)),
         _ => Err(Error::new(Kind::Configuration, "no such command")),

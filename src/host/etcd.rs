@@ -67,8 +67,8 @@ impl Etcd {
     pub async fn connect(host: &str, port: u16, credentials: &Credentials<'_>) -> Result<Self, EtcdError> {
         let address = format!("{host}:{port}");
         let fail = |message: String| EtcdError { call: "connect", address: address.clone(), message };
-        let mut tls = super::http::mutual(credentials.authority, credentials.certificate, credentials.key)
-            .map_err(|message| fail(message))?;
+        let mut tls =
+            super::http::mutual(credentials.authority, credentials.certificate, credentials.key).map_err(&fail)?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let tls = TlsConnector::from(Arc::new(tls));
         let name = ServerName::try_from(host.to_owned()).map_err(|error| fail(error.to_string()))?;

@@ -115,14 +115,25 @@ fn a_new_minor_with_a_new_etcd_in_one_swap() {
     let (old, ran) = (tree(&node), uids(&node));
 
     // An image that is not there is known before anything is touched.
-    let (missing, lines) = json(&node, &["apply", "--kubernetes-version", "v1.37.2"]);
+    let (missing, lines) = json(&node, &["upgrade", "apply", "v1.37.2"]);
     assert_eq!(missing.status, 2, "{}\n{}", missing.stdout, missing.stderr);
     let error = lines.iter().find(|line| line["event"] == "error").expect("an error");
     assert!(error.to_string().contains("registry.k8s.io/kube-apiserver:v1.37.2"), "{error}");
     assert_eq!((tree(&node), uids(&node), numbers(&node)), (old, ran, vec![1]));
 
     node.load("1.37");
-    let (done, lines) = json(&node, &["apply", "--kubernetes-version", "v1.37.2"]);
+    let planned = node.kubekeel(&["upgrade", "plan"]);
+    assert_eq!(planned.status, 0, "{}", planned.stderr);
+    for line in ["Runs:            v1.36.3", "Can come next:   v1.37.2", "save     a snapshot of etcd"] {
+        assert!(planned.stdout.contains(line), "{line} in {}", planned.stdout);
+    }
+    let restarts = "static pods that restart: etcd, kube-apiserver, kube-controller-manager, kube-scheduler";
+    assert!(planned.stdout.contains(restarts), "{}", planned.stdout);
+    let diff = node.kubekeel(&["upgrade", "diff", "v1.37.2"]).stdout;
+    assert!(diff.contains("+    image: \"registry.k8s.io/etcd:3.7.0-0\""), "{diff}");
+    let back = node.kubekeel(&["upgrade", "apply", "v1.35.1"]);
+    assert_eq!(back.status, 2, "{}", back.stderr);
+    let (done, lines) = json(&node, &["upgrade", "apply", "v1.37.2"]);
     assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
     all_ready(&node);
     let took = lines.iter().find(|line| line["event"] == "proven").map(|line| line["elapsed"].clone());
