@@ -165,10 +165,12 @@ fn mirror_pod(pod: Pod) -> Option<(String, MirrorPod)> {
     annotations.get("kubernetes.io/config.mirror")?;
     let status = pod.status.unwrap_or_default();
     let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
-    let container =
-        status.container_statuses.iter().flatten().next().and_then(|container| container.container_id.clone());
+    let component = labels.get("component")?;
+    // A patch may have put other containers beside the component's own.
+    let container = status.container_statuses.iter().flatten().find(|container| container.name == *component);
+    let container = container.and_then(|container| container.container_id.clone());
     Some((
-        labels.get("component")?.clone(),
+        component.clone(),
         MirrorPod {
             digest: annotations.get(crate::manifest::DIGEST_ANNOTATION).cloned(),
             ready: ready.is_some_and(|condition| condition.status == "True"),

@@ -124,7 +124,8 @@ impl Cri {
         }
     }
 
-    /// Every sandbox of the namespace kube-system that a static pod made, with its containers, newest first.
+    /// Every sandbox of the namespace kube-system that a static pod made, with the containers of its component, newest
+    /// first. A patch may have put others beside them; those are the kubelet's business.
     pub async fn static_pods(&self) -> Result<Vec<PodRun>, CriError> {
         let selector = [("io.kubernetes.pod.namespace".to_owned(), "kube-system".to_owned())];
         let sandboxes: proto::ListPodSandboxResponse = self
@@ -162,7 +163,12 @@ impl Cri {
                 continue;
             }
             let mut own = vec![];
-            for container in containers.containers.iter().filter(|container| container.pod_sandbox_id == sandbox.id) {
+            let component = sandbox.labels.get("component");
+            let is_own = |container: &&proto::Container| {
+                let name = container.metadata.as_ref().map(|metadata| &metadata.name);
+                container.pod_sandbox_id == sandbox.id && (component.is_none() || name == component)
+            };
+            for container in containers.containers.iter().filter(is_own) {
                 own.push(self.container(container).await?);
             }
             own.sort_by_key(|container: &ContainerRun| std::cmp::Reverse((container.created_at, container.attempt)));
