@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
-use crate::config::{Arg, Config};
+use crate::config::{self, Arg, Config};
 use crate::error::{Error, Kind, Problem};
 use crate::layout;
 use crate::manifest::yaml;
+use crate::patch::Target;
 
 /// The stub resolver's upstream list; the stub itself answers only on the host's loopback address.
 const RESOLVED_CONF: &str = "/run/systemd/resolve/resolv.conf";
@@ -52,9 +53,31 @@ fn configuration(config: &Config, resolved_active: bool) -> Result<String, Error
     document["kind"] = json!("KubeletConfiguration");
     // Without rotation the kubelet's client certificate ends a year after its node joined.
     document["rotateCertificates"] = json!(true);
+    let mut document = patched(config, document).map_err(|problems| {
+        Error::problems(Kind::Configuration, "the kubelet's configuration cannot be made", problems)
+    })?;
     // Node-local and last, as kubeadm merges instance-config.yaml.
     document["containerRuntimeEndpoint"] = json!(config.node.cri_socket);
     Ok(yaml::block(&document))
+}
+
+/// The configuration after its patches, which go over the defaults; the kubelet has to know every field of it.
+fn patched(config: &Config, document: Value) -> Result<Value, Vec<Problem>> {
+    let target = Target::KubeletConfiguration;
+    if config.patches.is_empty(target) {
+        return Ok(document);
+    }
+    let patched = config.patches.apply(target, document.clone()).map_err(|problem| vec![problem])?;
+    let subject = config.patches.files(target).join(", ");
+    if ["apiVersion", "kind"].iter().any(|field| document[field] != patched[field]) {
+        return Err(vec![Problem::new(subject, "apiVersion or kind is changed")]);
+    }
+    let problems = config::kubelet_problems(&yaml::block(&patched), &config.cluster.version);
+    let blame = |problem: Problem| {
+        let message = format!("{}: {}", problem.subject, problem.message);
+        Problem { subject: subject.clone(), message, ..problem }
+    };
+    if problems.is_empty() { Ok(patched) } else { Err(problems.into_iter().map(blame).collect()) }
 }
 
 fn defaults(config: &Config, resolved_active: bool) -> Vec<(&'static str, Value)> {

@@ -19,6 +19,7 @@ pub mod layout;
 pub mod manifest;
 pub mod observe;
 pub mod observed;
+pub mod patch;
 pub mod phase;
 pub mod pki;
 pub mod plan;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use super::init::{self, Init};
-use super::{Global, Output, output, report};
+use super::{Global, Output, output, patches, report};
 use crate::apply::{Generations, Transaction};
 use crate::config::{Config, Facts, Input};
 use crate::error::{Error, Kind, Result};
@@ -73,7 +73,7 @@ impl Change<'_> {
         let interrupt = Interrupt::listen();
         let facts = facts::detect().await;
         let from = proven(&Generations::new(&files))?;
-        let input = (self.input)(&from, &facts)?;
+        let input = patches::read((self.input)(&from, &facts)?, &files)?;
         let config = input.config()?;
         within_skew(&from, &config, &facts)?;
         let dry_run = self.dry_run || config.dry_run;

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 
-use super::report;
-use super::{Global, Output, output};
+use super::{Global, Output, output, patches, report};
 use crate::apply::{self, Generations};
 use crate::config::{Config, Facts, Input, Overrides};
 use crate::error::{Error, Kind, Result};
@@ -72,6 +71,9 @@ pub(super) struct Init {
     /// Version of the control plane
     #[arg(long, value_name = "VERSION")]
     kubernetes_version: Option<String>,
+    /// Directory of patches for what is rendered, named <target>[suffix][+type].yaml
+    #[arg(long, value_name = "DIR")]
+    patches: Option<String>,
     /// Network of the pods
     #[arg(long, value_name = "CIDR")]
     pod_network_cidr: Option<String>,
@@ -144,7 +146,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let interrupt = Interrupt::listen();
 
     let machine_facts = if files.is_machine() { facts::detect().await } else { Facts::default() };
-    let input = input(&args, &machine_facts)?;
+    let input = patches::read(input(&args, &machine_facts)?, &files)?;
     let config = input.config()?;
     for (field, value) in &config.detected {
         reporter.event(&Event::Detected { field: (*field).to_owned(), value: value.clone() });
@@ -226,13 +228,14 @@ pub(super) fn overrides(args: &Init) -> Overrides {
         service_subnet: args.service_cidr.clone(),
         dns_domain: args.service_dns_domain.clone(),
         skip_phases: args.skip_phases.clone(),
+        patches_directory: args.patches.clone(),
     }
 }
 
 /// What the configuration is made of.
 pub(super) fn input(args: &Init, facts: &Facts) -> Result<Input> {
     let source = args.config.as_deref().map(read_config).transpose()?;
-    Ok(Input { source, overrides: overrides(args), facts: facts.clone() })
+    Ok(Input { source, overrides: overrides(args), facts: facts.clone(), patches: None })
 }
 
 /// Reads a configuration file, or standard input for `-`.

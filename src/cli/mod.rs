@@ -4,6 +4,7 @@ mod apply;
 mod history;
 mod init;
 mod output;
+mod patches;
 mod render;
 mod report;
 mod rollback;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use zeroize::Zeroizing;
 
-use super::{Global, Output, output};
-use crate::config::{self, Facts, Overrides};
+use super::{Global, Output, output, patches};
+use crate::config::{Input, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::host::fs::{Files, Publish};
 use crate::kubelet;
@@ -30,6 +30,9 @@ struct Render {
     /// Address that the API server tells others
     #[arg(long, value_name = "IP")]
     apiserver_advertise_address: Option<String>,
+    /// Directory of patches for what is rendered, named <target>[suffix][+type].yaml
+    #[arg(long, value_name = "DIR")]
+    patches: Option<String>,
     /// Write the files below DIR instead of printing them
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -41,7 +44,7 @@ struct Render {
 pub(super) fn command() -> Command {
     Render::augment_args(Command::new("render"))
         .about("Renders the static pod manifests and the kubelet's files")
-        .long_about("Renders the static pod manifests and the kubelet's files. Needs no root, no network and no clock, and reads nothing of the host: the same input gives the same bytes.")
+        .long_about("Renders the static pod manifests and the kubelet's files. Needs no root, no network and no clock, and reads nothing of the host but the patches it is told to: the same input gives the same bytes.")
         .after_help(EXAMPLES)
 }
 
@@ -51,10 +54,11 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let overrides = Overrides {
         node_name: args.node_name.clone(),
         advertise_address: args.apiserver_advertise_address.clone(),
+        patches_directory: args.patches.clone(),
         ..Overrides::default()
     };
-    let source = config::Source { name: &name, text: &text };
-    let config = config::load(Some(source), &overrides, &Facts::default())?;
+    let input = Input { source: Some((name, text)), overrides, ..Input::default() };
+    let config = patches::read(input, &Files::new(&global.root))?.config()?;
     let inputs = if args.host { host_directories() } else { NodeInputs::default() };
     let mut files = vec![];
     for component in Component::ALL {

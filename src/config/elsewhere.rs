@@ -3,7 +3,7 @@
 use super::kubelet;
 
 /// Every field of the documents that `init` reads, below the kind that has it; a list's elements have no index.
-const FIELDS: [(&str, &[&str]); 14] = [
+const FIELDS: [(&str, &[&str]); 15] = [
     (
         "InitConfiguration",
         &["bootstrapTokens", "dryRun", "nodeRegistration", "localAPIEndpoint", "certificateKey", "skipPhases"],
@@ -14,6 +14,7 @@ const FIELDS: [(&str, &[&str]); 14] = [
         &["name", "criSocket", "taints", "kubeletExtraArgs", "ignorePreflightErrors", "imagePullPolicy"],
     ),
     ("InitConfiguration.nodeRegistration", &["imagePullSerial"]),
+    ("InitConfiguration.patches", &["directory"]),
     ("InitConfiguration.localAPIEndpoint", &["advertiseAddress", "bindPort"]),
     (
         "InitConfiguration.timeouts",

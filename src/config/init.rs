@@ -16,6 +16,7 @@ pub(super) struct Init {
     pub(super) bind_port: Option<Given<i64>>,
     pub(super) bootstrap_tokens: Option<Origin>,
     pub(super) skip_phases: Vec<Given<String>>,
+    pub(super) patches_directory: Option<Given<String>>,
     pub(super) dry_run: bool,
     pub(super) timeouts: Timeouts,
 }
@@ -55,7 +56,6 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Init {
     let bootstrap_tokens = fields.origin("bootstrapTokens");
     fields.item("bootstrapTokens", |item| Shape::List(&BOOTSTRAP_TOKEN).read(item));
     fields.refuse("certificateKey", "remove it: certificates are not uploaded");
-    fields.object("patches", |patches| patches.refuse("directory", "use extraArgs, extraVolumes and extraEnvs"));
     let endpoint = |endpoint: &mut Fields<'_>| (endpoint.string("advertiseAddress"), endpoint.integer("bindPort"));
     let (advertise_address, bind_port) = fields.object("localAPIEndpoint", endpoint).unwrap_or_default();
     Init {
@@ -64,6 +64,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Init {
         bind_port,
         bootstrap_tokens,
         skip_phases: fields.strings("skipPhases").unwrap_or_default(),
+        patches_directory: fields.object("patches", |patches| patches.string("directory")).flatten(),
         dry_run: fields.boolean("dryRun").unwrap_or_default(),
         timeouts: fields.object("timeouts", timeouts).unwrap_or_default(),
     }

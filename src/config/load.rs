@@ -6,6 +6,7 @@ use super::{Config, Facts, Overrides, resolve};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind};
+use crate::patch;
 
 /// A configuration file.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,9 @@ pub struct Input {
     pub overrides: Overrides,
     /// What the host contributed.
     pub facts: Facts,
+    /// Paths and texts of the files in `patches.directory`, once somebody who may read files has read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patches: Option<Vec<(String, String)>>,
 }
 
 impl Input {
@@ -50,13 +54,17 @@ impl Input {
             service_subnet: now.service_subnet.or(then.service_subnet),
             dns_domain: now.dns_domain.or(then.dns_domain),
             skip_phases: list(now.skip_phases, then.skip_phases),
+            patches_directory: now.patches_directory.clone().or(then.patches_directory),
         };
+        // The patches of then are part of what runs, whatever became of their files.
+        self.patches = self.patches.filter(|_| now.patches_directory.is_none());
         self
     }
 
-    /// The configuration; see [`load`].
+    /// The configuration with its patches, all of which apply; see [`load`].
     pub fn config(&self) -> Result<Config, Error> {
-        load(self.source.as_ref().map(|(name, text)| Source { name, text }), &self.overrides, &self.facts)
+        let source = self.source.as_ref().map(|(name, text)| Source { name, text });
+        patch::add(load(source, &self.overrides, &self.facts)?, self.patches.as_deref().unwrap_or_default())
     }
 }
 

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::patch::Patches;
 use crate::release::{Release, Version};
 
 mod cluster;
@@ -23,10 +24,12 @@ mod network;
 mod node;
 mod resolve;
 mod shape;
+mod tree;
 mod value;
 mod yaml;
 
 pub use load::{Input, Source, load};
+pub(crate) use tree::{kubelet_problems, trees};
 
 /// A complete configuration: every default filled in, everything validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +48,10 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `InitConfiguration.skipPhases`, each name known.
     pub skip_phases: Vec<String>,
+    /// `InitConfiguration.patches.directory`, absolute, without a trailing slash.
+    pub patches_directory: Option<String>,
+    /// What that directory holds; [`load`] leaves it empty, [`Input::config`] fills it.
+    pub patches: Patches,
     /// `InitConfiguration.dryRun`.
     pub dry_run: bool,
     /// What was detected or defaulted and matters to a reader: field and value, in display order.
@@ -281,4 +288,6 @@ pub struct Overrides {
     pub dns_domain: Option<String>,
     /// `--skip-phases`; replaces the file's when not empty.
     pub skip_phases: Vec<String>,
+    /// `--patches`.
+    pub patches_directory: Option<String>,
 }

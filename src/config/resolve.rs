@@ -9,6 +9,7 @@ use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::Timeouts as GivenTimeouts;
 use super::network::{Subnets, networking};
 use super::{Cluster, Config, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, node, value};
+use crate::patch::Patches;
 use crate::release::{self, RELEASES, Release, Version};
 use crate::{layout, phase};
 
@@ -74,6 +75,8 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     };
     let networking = networking(subnets, &cluster.controller_manager.extra_args, advertise.as_ref(), problems);
     let timeouts = timeouts(context, init.timeouts);
+    let patches_directory = pick("--patches", overrides.patches_directory.as_ref(), init.patches_directory);
+    let patches_directory = context.optional(patches_directory, value::directory);
     let cluster = complete(context, cluster, bind_port, version, networking);
     Some(Config {
         node: node?,
@@ -83,6 +86,8 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
         kubelet,
         timeouts,
         skip_phases: skipped,
+        patches_directory,
+        patches: Patches::default(),
         dry_run: init.dry_run,
         detected,
     })

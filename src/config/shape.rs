@@ -99,7 +99,7 @@ fn report_unknown(item: Item<'_>, fields: &[(&'static str, Shape)]) {
 }
 
 /// Whatever it is, as JSON; the depth of the tree is bounded by its parser.
-fn any(item: Item<'_>) -> Option<Json> {
+pub(super) fn any(item: Item<'_>) -> Option<Json> {
     match &item.node.value {
         Value::Scalar(scalar) => match scalar.meaning() {
             Meaning::Null => None,

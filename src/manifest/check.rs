@@ -104,7 +104,10 @@ pub(super) fn strict(text: &str) -> Result<Value, String> {
     let pod = serde_yaml::from_str_with_options::<Value>(text, options).map_err(|error| error.to_string())?;
     match difference(&pod, &typed(&pod)?, "") {
         None => Ok(pod),
-        Some(path) => Err(format!("{path} is not a field of a pod, or has a value of the wrong type")),
+        Some(path) => {
+            let path = path.trim_start_matches('.');
+            Err(format!("{path} is not a field of a pod, or has a value of the wrong type"))
+        }
     }
 }
 
@@ -128,7 +131,7 @@ fn difference(left: &Value, right: &Value, path: &str) -> Option<String> {
             let mut pairs = l.iter().zip(r).enumerate();
             pairs.find_map(|(index, (l, r))| difference(l, r, &format!("{path}[{index}]")))
         }
-        _ => (left != right).then(|| path.trim_start_matches('.').to_owned()),
+        _ => (left != right).then(|| path.to_owned()),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::probe::{self, Scheme};
-use super::{Component, NodeInputs, image};
+use super::{Component, NodeInputs, configured_image};
 use crate::config::{Config, HostPathMount};
 use crate::layout;
 
@@ -102,7 +102,7 @@ impl<'a> Context<'a> {
         let extra_args = component.extra_args(config);
         Self {
             component,
-            image: image(component, config),
+            image: configured_image(component, config),
             mounted_files_digest: node.mounted.get(&component).map(String::as_str),
             minor: cluster.release.minor,
             pki: &cluster.certificates_dir,

@@ -11,16 +11,19 @@ use serde::Serialize;
 use crate::config::{self, Arg, Config, HostPathMount};
 use crate::error::{Error, Kind, Problem};
 use crate::layout;
+use crate::patch::Target;
 
 mod check;
 mod context;
 mod inputs;
+mod patched;
 mod probe;
 mod template;
 pub(crate) mod yaml;
 
 pub use check::{DIGEST_ANNOTATION, FILES_ANNOTATION, Read, ReadError, digest, read};
 pub use context::context_keys;
+pub use patched::in_one_layout;
 pub use probe::{HealthEndpoint, Scheme, endpoint, ports};
 pub use template::{PARTS, TEMPLATES, variables};
 
@@ -133,7 +136,8 @@ pub struct Manifest {
     pub digest: String,
 }
 
-/// Renders a static pod and checks the bytes: what is returned means to the kubelet what the configuration says.
+/// Renders a static pod, patches it and checks the bytes: what is returned means to the kubelet what the configuration
+/// and the patches say.
 pub fn render(component: Component, config: &Config, node: &NodeInputs) -> Result<Manifest, Error> {
     let refuse = |problems| {
         let message = format!("the static pod {component} cannot be made from this configuration");
@@ -147,14 +151,24 @@ pub fn render(component: Component, config: &Config, node: &NodeInputs) -> Resul
     let rejected = |message| refuse(vec![Problem::new(component.field(), message)]);
     // The digest is the pod's without itself, so the first pass carries none.
     let draft = template::render(&context, "").map_err(rejected)?;
-    let digest = digest(&check::strict(&draft).map_err(rejected)?);
+    let pod = check::strict(&draft).map_err(rejected)?;
+    let digest = digest(&pod);
     let text = template::render(&context, &digest).map_err(rejected)?;
     check::is_intended(&text, &digest, &context).map_err(rejected)?;
-    Ok(Manifest { component, text, digest })
+    if config.patches.is_empty(Target::StaticPod(component)) {
+        return Ok(Manifest { component, text, digest });
+    }
+    patched::render(component, config, &pod).map_err(refuse)
 }
 
-/// The image of a component (kubeadm: `images/images.go`).
+/// The image that a component runs: the configured one, or that of a patch.
 pub fn image(component: Component, config: &Config) -> String {
+    let patched = patched::images(component, config).into_iter().next();
+    patched.unwrap_or_else(|| configured_image(component, config))
+}
+
+/// The image of a component before patches (kubeadm: `images/images.go`).
+fn configured_image(component: Component, config: &Config) -> String {
     let cluster = &config.cluster;
     let (repository, tag) = match component {
         Component::Etcd => (
@@ -171,10 +185,14 @@ fn is_tag_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// The images that the control plane needs: the four components' and the sandbox's.
+/// The images that the control plane needs: the four components', of what patches put beside them, and the sandbox's.
 pub fn images(config: &Config) -> Vec<String> {
     let pause = format!("{}/pause:{}", config.cluster.image_repository, config.cluster.release.pause);
-    Component::ALL.into_iter().map(|component| image(component, config)).chain([pause]).collect()
+    let of = |component| {
+        let patched = patched::images(component, config);
+        if patched.is_empty() { vec![configured_image(component, config)] } else { patched }
+    };
+    Component::ALL.into_iter().flat_map(of).chain([pause]).collect()
 }
 
 /// Host files that a component reads at its start and never again: a change of one must restart it.

@@ -10,6 +10,7 @@ use crate::error::{Problem, Result};
 use crate::kubeconfig;
 use crate::kubelet;
 use crate::layout;
+use crate::manifest::{self, Component};
 use crate::phase::Want;
 use crate::pki::{self, CertificateId, KubeconfigId};
 
@@ -64,7 +65,7 @@ impl Planner<'_> {
         let certificates_dir = self.config.cluster.certificates_dir.clone();
         let pki = has(|want| matches!(want, Want::Certificate(_) | Want::ServiceAccountKey));
         let pods = has(|want| matches!(want, Want::StaticPod(_)));
-        let etcd = wants.contains(&Want::StaticPod(crate::manifest::Component::Etcd));
+        let etcd = wants.contains(&Want::StaticPod(Component::Etcd));
         let directories = [
             (layout::STATE.to_owned(), 0o700, true),
             (layout::KUBERNETES.to_owned(), 0o755, pki || pods || has(|want| matches!(want, Want::Kubeconfig(_)))),
@@ -330,5 +331,7 @@ const KEEP_HINT: &str = "kubekeel never overwrites keys: put the matching file b
 
 /// A line diff with three lines of context, without a header.
 pub(super) fn line_diff(old: &str, new: &str) -> String {
+    let laid_out = manifest::in_one_layout(old, new);
+    let (old, new) = laid_out.as_ref().map_or((old, new), |(old, new)| (old.as_str(), new.as_str()));
     TextDiff::from_lines(old, new).unified_diff().context_radius(3).to_string()
 }

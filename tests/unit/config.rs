@@ -164,7 +164,8 @@ fn flags_win_over_fields() {
     let text = document(
         "InitConfiguration",
         "nodeRegistration: {name: a, criSocket: /a, ignorePreflightErrors: [Mem]}\n\
-         localAPIEndpoint: {advertiseAddress: 192.0.2.7, bindPort: 1}\nskipPhases: [certs]\n---",
+         localAPIEndpoint: {advertiseAddress: 192.0.2.7, bindPort: 1}\nskipPhases: [certs]\n\
+         patches: {directory: /a}\n---",
     ) + &document(
         "ClusterConfiguration",
         "kubernetesVersion: v1.35.0\napiServer: {certSANs: [a.example.com]}\ncertificatesDir: /a\n\
@@ -185,6 +186,7 @@ fn flags_win_over_fields() {
         service_subnet: Some("fd00:2::/112".into()),
         dns_domain: Some("b".into()),
         skip_phases: vec!["addon".into()],
+        patches_directory: Some("/b/".into()),
     };
     let config = load_with(&text, &overrides, &facts()).unwrap();
     assert_eq!((config.advertise_address.to_string().as_str(), config.bind_port), ("2001:db8::1", 2));
@@ -198,6 +200,7 @@ fn flags_win_over_fields() {
     let networking = config.cluster.networking;
     assert_eq!((networking.pod_subnet.as_str(), networking.service_subnet.as_str()), ("fd00:1::/56", "fd00:2::/112"));
     assert_eq!((networking.dns_domain.as_str(), config.skip_phases.as_slice()), ("b", ["addon".to_owned()].as_slice()));
+    assert_eq!(config.patches_directory.as_deref(), Some("/b"));
     assert!(config.detected.is_empty(), "{:?}", config.detected);
 }
 

@@ -10,6 +10,7 @@ mod kubelet;
 mod ladder;
 mod manifest;
 mod parity;
+mod patch;
 mod pki;
 mod rooted;
 mod sample;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kubekeel::config::{
     Arg, Cluster, Component, Config, KeyAlgorithm, LocalEtcd, Networking, NodeRegistration, PullPolicy, Taint, Timeouts,
 };
+use kubekeel::patch::Patches;
 use kubekeel::release::NEWEST;
 
 /// What `advertiseAddress: 192.0.2.10` and the node name `keel-1` make, everything else by default.
@@ -23,6 +24,8 @@ pub(crate) fn config() -> Config {
             etcd_api_call: minutes(2),
         },
         skip_phases: vec![],
+        patches_directory: None,
+        patches: Patches::default(),
         dry_run: false,
         detected: vec![],
     }

@@ -24,6 +24,7 @@ fn wrong_flags_are_named() {
         (Overrides { image_repository: some("a/B"), ..none() }, "--image-repository", "image repository"),
         (Overrides { kubernetes_version: some("stable-1"), ..none() }, "--kubernetes-version", "label"),
         (Overrides { node_name: some("a_b"), ..none() }, "--node-name", "DNS name"),
+        (Overrides { patches_directory: some("./p"), ..none() }, "--patches", "not an absolute path"),
         (Overrides { pod_subnet: some("10.0.0.0"), ..none() }, "--pod-network-cidr", "not a subnet"),
         (Overrides { service_subnet: some("10.0.0.0/8"), ..none() }, "--service-cidr", "too large"),
         (Overrides { dns_domain: some("A"), ..none() }, "--service-dns-domain", "DNS name"),
@@ -38,7 +39,9 @@ fn wrong_fields_of_the_node_are_refused() {
     for (fields, place, subject, part) in [
         ("certificateKey: ab", "3:17", "certificateKey", "not supported"),
         ("bootstrapTokens: [{token: a}]", "3:18", "bootstrapTokens", "add bootstrap-token to skipPhases"),
-        ("patches: {directory: /p}", "3:22", "patches.directory", "not supported"),
+        ("patches: {directory: p}", "3:22", "patches.directory", "not an absolute path"),
+        ("patches: {directory: /}", "3:22", "patches.directory", "root directory"),
+        ("directory: /p", "3:1", "directory", "belongs to InitConfiguration.patches"),
         ("skipPhases: [certs, cert/ca]", "3:21", "skipPhases[1]", "did you mean \"certs/ca\"?"),
         ("skipPhases: certs", "3:13", "skipPhases", "expected a list, got a string"),
         ("skipPhases: [~]", "3:14", "skipPhases[0]", "empty"),

@@ -19,6 +19,7 @@ mod inventory;
 #[cfg(feature = "faults")]
 mod kill;
 mod modes;
+mod patches;
 mod plan;
 mod rerun;
 mod secrets;
@@ -88,7 +89,7 @@ impl Root {
         fs::write(self.config_path(), configuration(more)).unwrap();
     }
 
-    fn config_path(&self) -> PathBuf {
+    pub(crate) fn config_path(&self) -> PathBuf {
         self.home.path().join("config.yaml")
     }
 
