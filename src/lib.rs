@@ -27,3 +27,4 @@ pub mod preflight;
 pub mod prove;
 pub mod release;
 pub mod secret;
+pub mod token;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::patch::Patches;
 use crate::release::{Release, Version};
+use crate::token::{CertificateKey, Token};
 
 mod cluster;
 mod documents;
@@ -30,6 +31,11 @@ mod yaml;
 
 pub use load::{Input, Source, load};
 pub(crate) use tree::{kubelet_problems, trees};
+
+/// A duration in Go's notation, for flags that are not fields.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    value::duration(text).map_err(|_| "write it like 4m, 1h30m or 8760h0m0s".to_owned())
+}
 
 /// A complete configuration: every default filled in, everything validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +60,42 @@ pub struct Config {
     pub patches: Patches,
     /// `InitConfiguration.dryRun`.
     pub dry_run: bool,
+    /// `InitConfiguration.bootstrapTokens`, or one by default.
+    pub bootstrap_tokens: Vec<BootstrapToken>,
+    /// `--upload-certs`.
+    pub upload_certificates: bool,
+    /// `InitConfiguration.certificateKey`; without it one is made.
+    pub certificate_key: Option<CertificateKey>,
     /// What was detected or defaulted and matters to a reader: field and value, in display order.
     pub detected: Vec<(&'static str, String)>,
+}
+
+/// A bootstrap token, with which nodes join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootstrapToken {
+    /// `token`; without it one is made.
+    pub token: Option<Token>,
+    /// `description`, may be empty.
+    pub description: String,
+    /// `ttl`; `None` stands for 0, a token that never ends.
+    pub ttl: Option<Duration>,
+    /// `usages`, of `signing` and `authentication`.
+    pub usages: Vec<String>,
+    /// `groups`, each beginning with `system:bootstrappers:`.
+    pub groups: Vec<String>,
+}
+
+/// kubeadm's defaults (`apis/bootstraptoken/v1/defaults.go`).
+impl Default for BootstrapToken {
+    fn default() -> Self {
+        Self {
+            token: None,
+            description: String::new(),
+            ttl: Some(Duration::from_secs(24 * 3600)),
+            usages: vec!["signing".into(), "authentication".into()],
+            groups: vec!["system:bootstrappers:kubeadm:default-node-token".into()],
+        }
+    }
 }
 
 /// `nodeRegistration`.

@@ -8,7 +8,9 @@ use super::documents::Documents;
 use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::Timeouts as GivenTimeouts;
 use super::network::{Subnets, networking};
-use super::{Cluster, Config, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, node, value};
+use super::{
+    BootstrapToken, Cluster, Config, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, node, value,
+};
 use crate::patch::Patches;
 use crate::release::{self, RELEASES, Release, Version};
 use crate::{layout, phase};
@@ -89,6 +91,9 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
         patches_directory,
         patches: Patches::default(),
         dry_run: init.dry_run,
+        bootstrap_tokens: vec![BootstrapToken::default()],
+        upload_certificates: false,
+        certificate_key: None,
         detected,
     })
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use kubekeel::config::{
-    Arg, Cluster, Component, Config, KeyAlgorithm, LocalEtcd, Networking, NodeRegistration, PullPolicy, Taint, Timeouts,
+    Arg, BootstrapToken, Cluster, Component, Config, KeyAlgorithm, LocalEtcd, Networking, NodeRegistration, PullPolicy,
+    Taint, Timeouts,
 };
 use kubekeel::patch::Patches;
 use kubekeel::release::NEWEST;
@@ -27,6 +28,9 @@ pub(crate) fn config() -> Config {
         patches_directory: None,
         patches: Patches::default(),
         dry_run: false,
+        bootstrap_tokens: vec![BootstrapToken::default()],
+        upload_certificates: false,
+        certificate_key: None,
         detected: vec![],
     }
 }
