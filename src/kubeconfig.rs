@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::manifest::yaml;
 use crate::pki::KubeconfigId;
 use crate::secret::Secret;
 
@@ -54,6 +56,23 @@ pub fn render(cluster: &str, server: &str, ca_pem: &str, user: &str, certificate
         key.as_str()
     ));
     Secret::new(document.as_bytes().to_vec())
+}
+
+/// Renders a kubeconfig that names one file with certificate and key; the kubelet renews its own.
+pub fn render_rotating(cluster: &str, server: &str, ca_pem: &str, user: &str, pem: &str) -> String {
+    let context = format!("{user}@{cluster}");
+    let document = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": cluster,
+            "cluster": {"certificate-authority-data": STANDARD.encode(ca_pem), "server": server},
+        }],
+        "contexts": [{"name": context, "context": {"cluster": cluster, "user": user}}],
+        "current-context": context,
+        "users": [{"name": user, "user": {"client-certificate": pem, "client-key": pem}}],
+    });
+    yaml::block(&document)
 }
 
 /// What the current context of a kubeconfig names.

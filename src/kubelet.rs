@@ -37,8 +37,28 @@ pub fn files(config: &Config, resolved_active: bool) -> Result<Vec<KubeletFile>,
     ])
 }
 
-/// `KubeletConfiguration`: the user's fields, then defaults where the user left nothing.
+/// This node's `KubeletConfiguration`.
 fn configuration(config: &Config, resolved_active: bool) -> Result<String, Error> {
+    let document = common(config, resolved_active)?;
+    let mut document = patched(config, document).map_err(|problems| {
+        Error::problems(Kind::Configuration, "the kubelet's configuration cannot be made", problems)
+    })?;
+    // Node-local and last, as kubeadm merges instance-config.yaml.
+    document["containerRuntimeEndpoint"] = json!(config.node.cri_socket);
+    Ok(yaml::block(&document))
+}
+
+/// The `KubeletConfiguration` of all nodes of the cluster: nothing in it is of this node, its patches neither.
+pub fn shared(config: &Config) -> Result<String, Error> {
+    let mut document = common(config, false)?;
+    if let Some(fields) = document.as_object_mut() {
+        fields.remove("containerRuntimeEndpoint");
+    }
+    Ok(yaml::block(&document))
+}
+
+/// The user's fields, then defaults where the user left nothing.
+fn common(config: &Config, resolved_active: bool) -> Result<Value, Error> {
     let mut document = Value::Object(config.kubelet.clone());
     let mut problems = vec![];
     for (path, default) in defaults(config, resolved_active) {
@@ -53,12 +73,7 @@ fn configuration(config: &Config, resolved_active: bool) -> Result<String, Error
     document["kind"] = json!("KubeletConfiguration");
     // Without rotation the kubelet's client certificate ends a year after its node joined.
     document["rotateCertificates"] = json!(true);
-    let mut document = patched(config, document).map_err(|problems| {
-        Error::problems(Kind::Configuration, "the kubelet's configuration cannot be made", problems)
-    })?;
-    // Node-local and last, as kubeadm merges instance-config.yaml.
-    document["containerRuntimeEndpoint"] = json!(config.node.cri_socket);
-    Ok(yaml::block(&document))
+    Ok(document)
 }
 
 /// The configuration after its patches, which go over the defaults; the kubelet has to know every field of it.
@@ -99,8 +114,8 @@ fn defaults(config: &Config, resolved_active: bool) -> Vec<(&'static str, Value)
     defaults
 }
 
-/// The tenth address of the first service network.
-fn cluster_dns(config: &Config) -> String {
+/// The address of the cluster's DNS: the tenth of the first service network.
+pub fn cluster_dns(config: &Config) -> String {
     let tenth = config.cluster.networking.service_networks.first().and_then(|network| address_at(network, 10));
     tenth.map_or_else(|| DEFAULT_CLUSTER_DNS.into(), |address| address.to_string())
 }

@@ -16,6 +16,8 @@ pub const KUBELET: &str = "/var/lib/kubelet";
 pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 /// The node-local store of the CRI socket; kubeadm's upgrade and reset read it back.
 pub const KUBELET_INSTANCE_CONFIG: &str = "/var/lib/kubelet/instance-config.yaml";
+/// The kubelet's client certificate and key, which it renews by itself; kubeletExtraArgs may name another directory.
+pub const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// Environment file of the kubelet's unit (`KUBELET_KUBEADM_ARGS`).
 pub const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 /// Default of `etcd.local.dataDir`.

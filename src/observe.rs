@@ -1,9 +1,13 @@
 //! One look at the machine, before anything is planned.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
 
+use crate::cluster::{self, Known, Part, TokenState};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::host::api::ApiServer;
@@ -32,18 +36,19 @@ pub fn sha256(bytes: &[u8]) -> String {
 pub async fn observe(config: &Config, files: &Files) -> Result<Snapshot> {
     let read = |error: FileError| Error::new(Kind::Preflight, "cannot look at the node").because(&error);
     let machine = files.is_machine();
-    let (kubelet, resolved, pods, node) = if machine {
-        let (kubelet, resolved, pods, node) = tokio::join!(
+    let authority = files.read(&pki_path(config, "ca.crt")).map_err(read)?;
+    let pem = authority.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
+    let (kubelet, resolved, pods, cluster) = if machine {
+        let (kubelet, resolved, pods, cluster) = tokio::join!(
             service::status(service::KUBELET),
             service::is_active("systemd-resolved"),
             pods(&config.node.cri_socket),
-            node(config, files)
+            cluster(config, files, &pem)
         );
-        (kubelet.ok(), resolved, pods, node)
+        (kubelet.ok(), resolved, pods, cluster?)
     } else {
-        (None, false, None, None)
+        (None, false, None, ClusterState::default())
     };
-    let authority = files.read(&pki_path(config, "ca.crt")).map_err(read)?;
     Ok(Snapshot {
         now: host::now(),
         files: file_states(config, files).map_err(read)?,
@@ -55,7 +60,10 @@ pub async fn observe(config: &Config, files: &Files) -> Result<Snapshot> {
         kubelet,
         resolved,
         pods,
-        node,
+        node: cluster.node,
+        authority: pem,
+        objects: cluster.objects,
+        tokens: cluster.tokens,
         inputs: inputs(config, files).map_err(read)?,
     })
 }
@@ -107,12 +115,35 @@ async fn pods(socket: &str) -> Option<Vec<crate::observed::PodRun>> {
     Cri::connect(socket).await.ok()?.static_pods().await.ok()
 }
 
-async fn node(config: &Config, files: &Files) -> Option<NodeState> {
-    let bytes = files.read(&layout::kubeconfig("admin.conf")).ok()??;
-    let server = kubeconfig::server(KubeconfigId::Kubelet, config);
-    let api = ApiServer::connect(&bytes, &server).await.ok()?;
+/// What was seen through the API server.
+#[derive(Default)]
+struct ClusterState {
+    node: Option<NodeState>,
+    objects: BTreeMap<String, Value>,
+    tokens: Vec<TokenState>,
+}
+
+/// A look into the cluster; it is empty when the API server does not answer.
+async fn cluster(config: &Config, files: &Files, authority: &str) -> Result<ClusterState> {
+    let live = BTreeMap::new();
+    let wanted = cluster::all(&Part::ALL, config, Known { authority, live: &live })?;
+    let look = async {
+        let bytes = files.read(&layout::kubeconfig("admin.conf")).ok()??;
+        let server = kubeconfig::server(KubeconfigId::Kubelet, config);
+        let api = ApiServer::connect(&bytes, &server).await.ok()?;
+        let node = api.node(&config.node.name).await.ok()?;
+        let mut tasks = JoinSet::new();
+        for object in wanted {
+            let api = api.clone();
+            tasks.spawn(async move { api.get(&object).await.ok().flatten().map(|live| (object.title(), live)) });
+        }
+        let (objects, tokens) = tokio::join!(tasks.join_all(), api.bootstrap_tokens());
+        let tokens = cluster::token_states(&tokens.unwrap_or_default());
+        Some(ClusterState { node, objects: objects.into_iter().flatten().collect(), tokens })
+    };
     // A control plane that is down must not hold up the look at the rest.
-    tokio::time::timeout(std::time::Duration::from_secs(2), api.node(&config.node.name)).await.ok()?.ok()?
+    let seen = tokio::time::timeout(Duration::from_secs(2), look).await;
+    Ok(seen.ok().flatten().unwrap_or_default())
 }
 
 fn file_states(config: &Config, files: &Files) -> Result<BTreeMap<String, FileState>, FileError> {

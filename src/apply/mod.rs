@@ -1,5 +1,6 @@
 //! Applying a plan: the one match over [`Step`], in order, with a safe point before each.
 
+mod cluster;
 mod generations;
 mod keys;
 mod pki;
@@ -12,7 +13,6 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use crate::cluster;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Reporter};
@@ -25,9 +25,10 @@ use crate::host::signal::Interrupt;
 use crate::layout;
 use crate::manifest::{self, Component};
 use crate::observe;
-use crate::pki::{CertificateId, Issuer};
+use crate::pki::{CertificateId, Issuer, KubeconfigId};
 use crate::plan::{Inventory, KubeletAction, Plan, Snapshot, Step};
 use crate::prove::Prover;
+use crate::token::{CertificateKey, Token};
 use keys::KeyPool;
 
 pub use generations::Generations;
@@ -52,6 +53,18 @@ pub struct Applier<'a> {
     issuers: BTreeMap<CertificateId, Issuer>,
     keys: KeyPool,
     now: SystemTime,
+    /// The objects in the cluster as they were seen.
+    live: &'a BTreeMap<String, serde_json::Value>,
+    made: Made,
+}
+
+/// Secrets that a plan made and that somebody has to be told.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The first bootstrap token.
+    pub token: Option<Token>,
+    /// The key of the uploaded certificates.
+    pub certificate_key: Option<CertificateKey>,
 }
 
 /// Applies a plan that has no refusals; `generation` is the one that it puts back, if it does.
@@ -63,7 +76,7 @@ pub async fn apply(
     interrupt: &Interrupt,
     reporter: &mut dyn Reporter,
     generation: Option<&Generation>,
-) -> Result<()> {
+) -> Result<Made> {
     let keys = KeyPool::start(config.cluster.key_algorithm, plan.steps.iter().map(keys::needed).sum());
     let mut applier = Applier {
         config,
@@ -76,6 +89,8 @@ pub async fn apply(
         issuers: BTreeMap::new(),
         keys,
         now: seen.now,
+        live: &seen.objects,
+        made: Made::default(),
     };
     applier.sweep()?;
     let settled = applier.settle(plan, seen);
@@ -88,9 +103,11 @@ pub async fn apply(
     if plan.changes_anything() {
         // What was written is recorded whatever came after it.
         let stored = applier.store_inventory();
-        return result.and(stored);
+        result.and(stored)?;
+    } else {
+        result?;
     }
-    result
+    Ok(applier.made)
 }
 
 impl Applier<'_> {
@@ -129,6 +146,10 @@ impl Applier<'_> {
             }
             Step::BindAdministrators => self.bind_administrators().await,
             Step::MarkNode => self.mark_node().await,
+            Step::ApplyObjects { parts, titles } => self.apply_objects(parts, titles).await,
+            Step::MakeBootstrapToken { index } => self.make_bootstrap_token(*index).await,
+            Step::UploadCertificates => self.upload_certificates().await,
+            Step::RotateKubeletCertificate => self.rotate_kubelet_certificate().await,
         }
     }
 
@@ -195,6 +216,7 @@ impl Applier<'_> {
                 paths
             }
             Step::WriteKubeconfig { id, .. } => vec![layout::kubeconfig(id.file())],
+            Step::RotateKubeletCertificate => vec![layout::kubeconfig(KubeconfigId::Kubelet.file())],
             Step::WriteManifest { component, .. } => vec![component.path()],
             Step::SetMode { .. }
             | Step::Remove { .. }
@@ -204,7 +226,10 @@ impl Applier<'_> {
             | Step::AwaitApiServer
             | Step::Prove { .. }
             | Step::BindAdministrators
-            | Step::MarkNode => vec![],
+            | Step::MarkNode
+            | Step::ApplyObjects { .. }
+            | Step::MakeBootstrapToken { .. }
+            | Step::UploadCertificates => vec![],
         }
     }
 
@@ -317,40 +342,6 @@ impl Applier<'_> {
         tokio::select! {
             result = &mut ready => result,
             () = &mut prepare => ready.await,
-        }
-    }
-
-    async fn bind_administrators(&mut self) -> Result<()> {
-        let api = self.prover().api().await?;
-        for binding in cluster::ADMINISTRATORS {
-            self.retry(|| api.bind_cluster_role(binding.name, binding.role, (binding.kind, binding.subject))).await?;
-        }
-        Ok(())
-    }
-
-    async fn mark_node(&mut self) -> Result<()> {
-        let api = self.prover().api().await?;
-        let labels = cluster::labels();
-        self.retry(|| api.mark_node(&self.config.node.name, &labels, &self.config.node.taints)).await
-    }
-
-    /// Asks the API server until it agrees; it may still be filling its caches.
-    async fn retry<F, O>(&self, attempt: F) -> Result<()>
-    where
-        F: Fn() -> O,
-        O: Future<Output = Result<(), host::api::ApiError>>,
-    {
-        let began = std::time::Instant::now();
-        loop {
-            let error = match attempt().await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            self.interrupt.check()?;
-            if began.elapsed() >= self.config.timeouts.kubernetes_api_call {
-                return Err(Error::new(Kind::Step, "the API server refused").because(&error));
-            }
-            host::sleep(Duration::from_millis(200)).await;
         }
     }
 }

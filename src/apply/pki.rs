@@ -83,7 +83,7 @@ impl Applier<'_> {
             .ok_or_else(|| Error::new(Kind::Step, format!("the certificate authority {} is missing", id.name())))
     }
 
-    fn read(&self, path: &str) -> Result<Zeroizing<Vec<u8>>> {
+    pub(super) fn read(&self, path: &str) -> Result<Zeroizing<Vec<u8>>> {
         self.files.read(path).map_err(|error| failed(&error))?.ok_or_else(|| {
             Error::new(Kind::Step, format!("{path} is missing")).hint("run the phase that makes it first")
         })
@@ -93,7 +93,7 @@ impl Applier<'_> {
         Key::from_pem(&self.read(path)?).map_err(|error| unreadable(path, &error))
     }
 
-    fn pki_path(&self, name: &str) -> String {
+    pub(super) fn pki_path(&self, name: &str) -> String {
         format!("{}/{name}", self.config.cluster.certificates_dir)
     }
 }

@@ -43,7 +43,7 @@ impl Transaction<'_> {
         }
         let applied = super::apply(plan, &seen, self.config, self.files, self.interrupt, reporter, self.to).await;
         // Keeping the generation belongs to the change: what cannot be put back later must not stay.
-        let kept = applied.and_then(|()| generations.commit(&self.command, self.input));
+        let kept = applied.and_then(|_| generations.commit(&self.command, self.input));
         let error = match kept {
             Ok(number) => return generations.end().map(|()| number),
             Err(error) if !plan.changes_anything() => return Err(error),
@@ -77,5 +77,5 @@ pub(super) async fn put_back(generation: &Generation, files: &Files, reporter: &
     let seen = observe::observe(&config, files).await?;
     let plan = plan::rollback(generation, &config, &seen);
     // Whoever interrupted the way there does not want to stand between two generations.
-    super::apply(&plan, &seen, &config, files, &Interrupt::default(), reporter, Some(generation)).await
+    super::apply(&plan, &seen, &config, files, &Interrupt::default(), reporter, Some(generation)).await.map(drop)
 }

@@ -79,7 +79,7 @@ impl Change<'_> {
         let dry_run = self.dry_run || config.dry_run;
         let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
 
-        let wants = init::wants(None, &config, &files)?;
+        let wants = init::wants(None, &config, &files);
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
         preflight::check(&inputs, reporter.as_mut())?;

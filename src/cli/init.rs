@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
+use zeroize::Zeroizing;
 
 use super::{Global, Output, output, patches, report};
-use crate::apply::{self, Generations};
+use crate::apply::{self, Generations, Made};
 use crate::config::{Config, Facts, Input, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
@@ -18,6 +19,7 @@ use crate::observe;
 use crate::phase::{self, PHASES, Want};
 use crate::plan::{self, Options, Plan};
 use crate::preflight;
+use crate::token::CertificateKey;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +29,7 @@ Examples:
   kubekeel init phase certs apiserver --config kubeadm.yaml";
 
 /// The flags of `kubeadm init`, and ours.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Debug, Clone, Args)]
 pub(super) struct Init {
     /// Configuration file with kubeadm's documents; - for standard input
@@ -83,17 +86,19 @@ pub(super) struct Init {
     /// DNS domain of the Services
     #[arg(long, value_name = "DOMAIN")]
     service_dns_domain: Option<String>,
+    /// Upload the certificates that further control-plane nodes need
+    #[arg(long)]
+    upload_certs: bool,
+    /// Key of the uploaded certificates, 64 hexadecimal digits; without it one is made
+    #[arg(long, value_name = "KEY", requires = "upload_certs")]
+    certificate_key: Option<CertificateKey>,
     /// Phases that are left out
     #[arg(long, value_name = "PHASE", value_delimiter = ',')]
     skip_phases: Vec<String>,
 }
 
 pub(super) fn command() -> Command {
-    let phases: Vec<_> = PHASES
-        .iter()
-        .filter(|phase| phase.supported)
-        .map(|phase| format!("  {:<36} {}", phase.name, phase.about))
-        .collect();
+    let phases: Vec<_> = PHASES.iter().map(|phase| format!("  {:<36} {}", phase.name, phase.about)).collect();
     Init::augment_args(Command::new("init"))
         .about("Brings up a control plane on this node and proves it")
         .long_about(None)
@@ -122,8 +127,7 @@ fn phase_command() -> Command {
 }
 
 fn leaf(name: &str, phase: &phase::Phase) -> Command {
-    let about = if phase.supported { phase.about.to_owned() } else { format!("{} (not supported yet)", phase.about) };
-    Init::augment_args(Command::new(name.to_owned())).about(about).long_about(None)
+    Init::augment_args(Command::new(name.to_owned())).about(phase.about).long_about(None)
 }
 
 /// The deepest subcommand: its matches and, when it is a phase, the phase's name.
@@ -147,11 +151,13 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
 
     let machine_facts = if files.is_machine() { facts::detect().await } else { Facts::default() };
     let input = patches::read(input(&args, &machine_facts)?, &files)?;
-    let config = input.config()?;
+    let mut config = input.config()?;
+    config.upload_certificates = args.upload_certs;
+    config.certificate_key = args.certificate_key.clone().or(config.certificate_key);
     for (field, value) in &config.detected {
         reporter.event(&Event::Detected { field: (*field).to_owned(), value: value.clone() });
     }
-    let wants = wants(phase.as_deref(), &config, &files)?;
+    let wants = wants(phase.as_deref(), &config, &files);
     let dry_run = args.dry_run || config.dry_run;
     // A dry-run writes nothing at all, and a lock is a file.
     let _lock =
@@ -179,36 +185,36 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         reporter.event(&Event::Proven { elapsed: began.elapsed() });
     }
     reporter.finish();
-    result?;
-    if wants == self::wants(None, &config, &files)? && wants.contains(&Want::Proof) {
+    let made = result?;
+    if wants == self::wants(None, &config, &files) && wants.contains(&Want::Proof) {
         let generations = Generations::new(&files);
         generations.commit("init", &input)?;
         generations.end()?;
     }
-    if global.output == Output::Text && phase.is_none() && files.is_machine() {
-        output::print(&next_steps(&config, plan.changes_anything()));
+    if global.output == Output::Text && files.is_machine() {
+        if phase.is_none() {
+            output::print(&next_steps(&config, plan.changes_anything()));
+        }
+        if wants.contains(&Want::JoinCommand) || made.certificate_key.is_some() {
+            output::print(&how_to_join(&files, &made)?);
+        }
     }
     Ok(())
 }
 
-pub(super) fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Result<Vec<Want>> {
+pub(super) fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Vec<Want> {
     let mut wants = match phase {
         None => phase::wants_of_init(&config.skip_phases),
-        Some(name) => {
-            if phase::find(name).is_none_or(|phase| !phase.supported) {
-                return Err(Error::new(Kind::Configuration, format!("the phase {name} is not supported yet")));
-            }
-            phase::wants_of_phase(name)
-        }
+        Some(name) => phase::wants_of_phase(name),
     };
     if !files.is_machine() {
         // A tree under --root has files, but no kubelet, no runtime and no cluster.
-        wants.retain(|want| !matches!(want, Want::Preflight | Want::Proof | Want::NodeMarks));
+        wants.retain(|want| !want.needs_a_cluster() && *want != Want::Preflight);
         for want in wants.iter_mut().filter(|want| **want == Want::Kubelet) {
             *want = Want::KubeletFiles;
         }
     }
-    Ok(wants)
+    wants
 }
 
 /// The flags that change the configuration.
@@ -285,7 +291,24 @@ fn next_steps(config: &Config, changed: bool) -> String {
         format!("Use it:             export KUBECONFIG={admin}"),
         "                    kubectl get pods -A".into(),
         "Install a network:  kubectl apply -f <your CNI plug-in>.yaml".into(),
-        "Not installed yet:  CoreDNS, kube-proxy and bootstrap tokens come with a later version".into(),
     ];
     lines.join("\n")
+}
+
+/// The join command with what this run made; a secret of an earlier run is not told again.
+fn how_to_join(files: &Files, made: &Made) -> Result<Zeroizing<String>> {
+    let line = |text: &str| Zeroizing::new(text.to_owned());
+    let Some(token) = &made.token else {
+        return Ok(match &made.certificate_key {
+            Some(key) => Zeroizing::new(format!("Certificate key:    {}", key.expose().as_str())),
+            None => line("Join nodes:         kubekeel token create --print-join-command"),
+        });
+    };
+    let command = super::join::join_command(files, &layout::kubeconfig("admin.conf"), token, None)?;
+    let mut text = Zeroizing::new(format!("Join a node:        {}", command.as_str()));
+    if let Some(key) = &made.certificate_key {
+        text.push_str("\nAs control plane:   the same with --control-plane --certificate-key ");
+        text.push_str(&key.expose());
+    }
+    Ok(text)
 }

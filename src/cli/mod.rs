@@ -3,6 +3,7 @@
 mod apply;
 mod history;
 mod init;
+mod join;
 mod output;
 mod patches;
 mod render;

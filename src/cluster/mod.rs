@@ -1,6 +1,73 @@
-//! What belongs into the cluster itself.
+//! What belongs into the cluster itself: objects as kubeadm makes them, from the configuration alone.
+
+mod addons;
+mod bootstrap;
+mod certificates;
+mod configuration;
+mod join;
+mod object;
+mod rbac;
 
 use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub use bootstrap::{TokenState, token, token_secret, token_states};
+pub use certificates::{certificate_names, certificates_owner, certificates_secret, encrypt};
+pub use join::{JoinError, join_command};
+pub use object::Object;
+
+use crate::config::Config;
+use crate::error::Result;
+
+/// A phase that fills the cluster with objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// `upload-config/kubeadm`.
+    KubeadmConfig,
+    /// `upload-config/kubelet`.
+    KubeletConfig,
+    /// `bootstrap-token`, all of it but the tokens, which are secrets.
+    BootstrapToken,
+    /// `addon/coredns`.
+    CoreDns,
+    /// `addon/kube-proxy`.
+    KubeProxy,
+}
+
+impl Part {
+    /// All parts, in kubeadm's order.
+    pub const ALL: [Self; 5] =
+        [Self::KubeadmConfig, Self::KubeletConfig, Self::BootstrapToken, Self::CoreDns, Self::KubeProxy];
+}
+
+/// What the objects take from elsewhere than the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The cluster's certificate authority in PEM; empty while it is not made.
+    pub authority: &'a str,
+    /// The objects as they are in the cluster, by title.
+    pub live: &'a BTreeMap<String, Value>,
+}
+
+/// The objects of one part.
+pub fn objects(part: Part, config: &Config, known: Known<'_>) -> Result<Vec<Object>> {
+    match part {
+        Part::KubeadmConfig => Ok(configuration::kubeadm(config)),
+        Part::KubeletConfig => configuration::kubelet(config),
+        Part::BootstrapToken => Ok(bootstrap::objects(config, known.authority)),
+        Part::CoreDns => addons::coredns(config, known.live),
+        Part::KubeProxy => addons::kube_proxy(config),
+    }
+}
+
+/// The objects of several parts.
+pub fn all(parts: &[Part], config: &Config, known: Known<'_>) -> Result<Vec<Object>> {
+    let objects = parts.iter().map(|part| objects(*part, config, known)).collect::<Result<Vec<_>>>()?;
+    Ok(objects.into_iter().flatten().collect())
+}
 
 /// Labels of a control-plane Node (`phases/markcontrolplane`).
 pub fn labels() -> BTreeMap<String, String> {
@@ -9,27 +76,29 @@ pub fn labels() -> BTreeMap<String, String> {
         .into()
 }
 
-/// A ClusterRoleBinding that we apply: name, ClusterRole, kind and name of its subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Binding {
-    /// Name of the binding.
-    pub name: &'static str,
-    /// The ClusterRole.
-    pub role: &'static str,
-    /// `Group` or `User`.
-    pub kind: &'static str,
-    /// Name of the subject.
-    pub subject: &'static str,
-}
-
 /// Who administers the cluster (`phases/kubeconfig`, `EnsureAdminClusterRoleBinding`), and whom the kubelets obey
 /// (`phases/bootstraptoken`, since 1.37).
-pub const ADMINISTRATORS: [Binding; 2] = [
-    Binding { name: "kubeadm:cluster-admins", role: "cluster-admin", kind: "Group", subject: "kubeadm:cluster-admins" },
-    Binding {
-        name: "kubeadm:apiserver-kubelet-client",
-        role: "system:kubelet-api-admin",
-        kind: "User",
-        subject: "kube-apiserver-kubelet-client",
-    },
-];
+pub fn administrators() -> Vec<Object> {
+    let (admins, client) = ("kubeadm:cluster-admins", "kube-apiserver-kubelet-client");
+    vec![
+        rbac::cluster_role_binding(admins, "cluster-admin", &rbac::group(admins)),
+        rbac::cluster_role_binding("kubeadm:apiserver-kubelet-client", "system:kubelet-api-admin", &rbac::user(client)),
+    ]
+}
+
+fn config_map(namespace: &str, name: &str, key: &str, text: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {key: text},
+    })
+}
+
+/// Marks a component's configuration as ours: kubeadm's upgrade regenerates what still has this hash, and takes everything
+/// else for the user's (`componentconfigs/checksums.go`).
+fn sign(config_map: &mut Value) {
+    let texts = config_map["data"].as_object().into_iter().flatten().filter_map(|(_, text)| text.as_str());
+    let hash = crate::observe::sha256(texts.collect::<String>().as_bytes());
+    config_map["metadata"]["annotations"] = json!({"kubeadm.kubernetes.io/component-config.hash": hash});
+}

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, Pod, Taint};
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use k8s_openapi::api::core::v1::{Node, Pod, Secret, Taint};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::cluster::Object;
 use crate::observed::{MirrorPod, NodeState};
 
 /// The API server did not answer, or refused.
@@ -137,22 +139,50 @@ impl ApiServer {
         }
     }
 
-    /// Binds a ClusterRole to one subject, by server-side apply.
-    pub async fn bind_cluster_role(&self, name: &str, role: &str, subject: (&str, &str)) -> Result<(), ApiError> {
-        let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": subject.0, "name": subject.1}],
-        });
-        bindings
-            .patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(binding))
-            .await
-            .map(drop)
-            .map_err(fail(format!("apply the ClusterRoleBinding {name}")))
+    /// Makes an object stand in the cluster as it is described, by server-side apply: what others own in it stays. Gives
+    /// the whole object.
+    pub async fn apply(&self, object: &Object) -> Result<Value, ApiError> {
+        let patch = Patch::Apply(object.body());
+        let applied = self.handle(object).patch(object.name(), &PatchParams::apply(MANAGER).force(), &patch).await;
+        applied.map(tree).map_err(fail(format!("apply the {}", object.title())))
     }
+
+    /// The object of that kind and name as it is; `None` when there is none.
+    pub async fn get(&self, object: &Object) -> Result<Option<Value>, ApiError> {
+        let found = self.handle(object).get_opt(object.name()).await;
+        found.map(|found| found.map(tree)).map_err(fail(format!("get the {}", object.title())))
+    }
+
+    fn handle(&self, object: &Object) -> Api<DynamicObject> {
+        let (group, version) = object.api_version().split_once('/').unwrap_or(("", object.api_version()));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, object.kind()));
+        match object.namespace() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    /// The Secrets of all bootstrap tokens.
+    pub async fn bootstrap_tokens(&self) -> Result<Vec<Value>, ApiError> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "kube-system");
+        let list = ListParams::default().fields("type=bootstrap.kubernetes.io/token");
+        let secrets = secrets.list(&list).await.map_err(fail("list the bootstrap tokens"))?;
+        Ok(secrets.items.iter().map(tree).collect())
+    }
+
+    /// Deletes a bootstrap token; false when there is none of that id.
+    pub async fn delete_bootstrap_token(&self, id: &str) -> Result<bool, ApiError> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "kube-system");
+        match secrets.delete(&format!("bootstrap-token-{id}"), &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            result => result.map(|_| true).map_err(fail(format!("delete the bootstrap token {id}"))),
+        }
+    }
+}
+
+/// An object as a tree. What came from JSON can go back to it.
+fn tree(object: impl serde::Serialize) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
 }
 
 fn taint(taint: Taint) -> crate::config::Taint {

@@ -36,6 +36,11 @@ pub fn program() -> std::io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
 
+/// Fills a buffer with random bytes, as good as keys need them.
+pub fn random(bytes: &mut [u8]) -> std::io::Result<()> {
+    aws_lc_rs::rand::fill(bytes).map_err(|_| std::io::Error::other("there is no randomness"))
+}
+
 /// The bytes of a file that the user named.
 pub fn read_file(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(path)

@@ -175,10 +175,14 @@ fn configured_image(component: Component, config: &Config) -> String {
             cluster.etcd.image_repository.as_ref().unwrap_or(&cluster.image_repository),
             cluster.etcd.image_tag.clone().unwrap_or_else(|| cluster.release.etcd.into()),
         ),
-        // A tag has no `+` of build metadata.
-        _ => (&cluster.image_repository, cluster.version.to_string().replace(|c| !is_tag_character(c), "_")),
+        _ => (&cluster.image_repository, version_tag(config)),
     };
     format!("{repository}/{component}:{tag}")
+}
+
+/// The tag of the images that have Kubernetes' own version; a tag has no `+` of build metadata.
+pub fn version_tag(config: &Config) -> String {
+    config.cluster.version.to_string().replace(|c| !is_tag_character(c), "_")
 }
 
 fn is_tag_character(c: char) -> bool {

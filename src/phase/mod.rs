@@ -1,5 +1,6 @@
 //! The phases of `init`, in order. This list generates `init phase …`, `--skip-phases` and the help.
 
+use crate::cluster::Part;
 use crate::manifest::Component;
 use crate::pki::{CertificateId as C, KubeconfigId as K};
 
@@ -24,6 +25,29 @@ pub enum Want {
     Proof,
     /// Labels and taints of the Node.
     NodeMarks,
+    /// Objects in the cluster.
+    Objects(Part),
+    /// The certificates of further control-plane nodes in the cluster, if somebody asks for that.
+    UploadedCertificates,
+    /// A kubelet.conf that names the certificate which the kubelet renews.
+    KubeletRotation,
+    /// The command by which nodes join.
+    JoinCommand,
+}
+
+impl Want {
+    /// Whether it is about what runs, and not about the files of a node.
+    pub fn needs_a_cluster(self) -> bool {
+        matches!(
+            self,
+            Self::Proof
+                | Self::NodeMarks
+                | Self::Objects(_)
+                | Self::UploadedCertificates
+                | Self::KubeletRotation
+                | Self::JoinCommand
+        )
+    }
 }
 
 /// One phase, or one part of a phase (`certs/apiserver`).
@@ -35,20 +59,14 @@ pub struct Phase {
     pub about: &'static str,
     /// What it says should exist; a parent says what its parts say.
     pub want: Option<Want>,
-    /// Whether this version does it; what it does not do is refused by name and may be skipped.
-    pub supported: bool,
 }
 
 const fn parent(name: &'static str, about: &'static str) -> Phase {
-    Phase { name, about, want: None, supported: true }
+    Phase { name, about, want: None }
 }
 
 const fn phase(name: &'static str, want: Want, about: &'static str) -> Phase {
-    Phase { name, about, want: Some(want), supported: true }
-}
-
-const fn later(name: &'static str, about: &'static str) -> Phase {
-    Phase { name, about, want: None, supported: false }
+    Phase { name, about, want: Some(want) }
 }
 
 /// All phases of kubeadm's `init` (`cmd/init.go`), parents before their parts.
@@ -81,18 +99,18 @@ pub const PHASES: [Phase; 39] = [
     phase("control-plane/scheduler", Want::StaticPod(Component::Scheduler), "The static pod of kube-scheduler"),
     phase("kubelet-start", Want::Kubelet, "The kubelet's files, and the kubelet itself"),
     phase("wait-control-plane", Want::Proof, "Proof that exactly the rendered static pods run"),
-    later("upload-config", "Upload the configuration to the cluster"),
-    later("upload-config/kubeadm", "Upload the ClusterConfiguration"),
-    later("upload-config/kubelet", "Upload the KubeletConfiguration"),
-    later("upload-certs", "Upload the certificates for further control-plane nodes"),
+    parent("upload-config", "Upload the configuration to the cluster"),
+    phase("upload-config/kubeadm", Want::Objects(Part::KubeadmConfig), "Upload the ClusterConfiguration"),
+    phase("upload-config/kubelet", Want::Objects(Part::KubeletConfig), "Upload the KubeletConfiguration"),
+    phase("upload-certs", Want::UploadedCertificates, "Upload the certificates for further control-plane nodes (with --upload-certs)"),
     phase("mark-control-plane", Want::NodeMarks, "Labels and taints of the Node"),
-    later("bootstrap-token", "Bootstrap tokens for joining nodes"),
-    later("kubelet-finalize", "Settings of the kubelet after its TLS bootstrap"),
-    later("kubelet-finalize/enable-client-cert-rotation", "Client certificate rotation of the kubelet"),
-    later("addon", "Add-ons that a conformant cluster needs"),
-    later("addon/coredns", "CoreDNS"),
-    later("addon/kube-proxy", "kube-proxy"),
-    later("show-join-command", "Print the join command"),
+    phase("bootstrap-token", Want::Objects(Part::BootstrapToken), "Bootstrap tokens for joining nodes"),
+    parent("kubelet-finalize", "Settings of the kubelet after its TLS bootstrap"),
+    phase("kubelet-finalize/enable-client-cert-rotation", Want::KubeletRotation, "Client certificate rotation of the kubelet"),
+    parent("addon", "Add-ons that a conformant cluster needs"),
+    phase("addon/coredns", Want::Objects(Part::CoreDns), "CoreDNS"),
+    phase("addon/kube-proxy", Want::Objects(Part::KubeProxy), "kube-proxy"),
+    phase("show-join-command", Want::JoinCommand, "Print the join command"),
 ];
 
 /// The phase of that name.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use similar::TextDiff;
 
-use super::{Change, KubeletAction, Plan, Reason, Snapshot, Step, pods};
+use super::{Change, KubeletAction, Plan, Reason, Snapshot, Step, cluster, pods};
 use crate::config::Config;
 use crate::error::{Problem, Result};
 use crate::kubeconfig;
@@ -37,15 +37,17 @@ pub fn plan(wants: &[Want], config: &Config, seen: &Snapshot, options: Options) 
             | Want::Kubelet
             | Want::KubeletFiles
             | Want::Proof
-            | Want::NodeMarks => {}
+            | Want::NodeMarks
+            | Want::Objects(_)
+            | Want::UploadedCertificates
+            | Want::KubeletRotation
+            | Want::JoinCommand => {}
         }
     }
     let kubelet_files = wants.iter().any(|want| matches!(want, Want::Kubelet | Want::KubeletFiles));
     let kubelet_changes = if kubelet_files { planner.kubelet_files()? } else { false };
     pods::plan(&mut planner, wants, kubelet_changes)?;
-    if wants.contains(&Want::NodeMarks) {
-        planner.node_marks();
-    }
+    cluster::plan(&mut planner, wants)?;
     Ok(planner.plan)
 }
 
@@ -298,18 +300,6 @@ impl Planner<'_> {
             return None;
         }
         Some(Change::Replace { diff })
-    }
-
-    fn node_marks(&mut self) {
-        let marked = self.seen.node.as_ref().is_some_and(|node| {
-            let labelled = crate::cluster::labels().iter().all(|(key, value)| node.labels.get(key) == Some(value));
-            labelled && self.config.node.taints.iter().all(|taint| node.taints.contains(taint))
-        });
-        if marked {
-            self.plan.kept.push(format!("labels and taints of the Node {}", self.config.node.name));
-        } else {
-            self.plan.steps.push(Step::MarkNode);
-        }
     }
 
     pub(super) fn kubelet(&mut self, action: KubeletAction) {

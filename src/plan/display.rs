@@ -36,6 +36,13 @@ impl fmt::Display for Step {
             }
             Self::BindAdministrators => f.write_str("bind     the administrators' ClusterRoles"),
             Self::MarkNode => f.write_str("mark     the Node as a control plane"),
+            Self::ApplyObjects { titles, .. } if titles.len() == 1 => write!(f, "apply    the {}", titles.join("")),
+            Self::ApplyObjects { titles, .. } => write!(f, "apply    {} objects in the cluster", titles.len()),
+            Self::MakeBootstrapToken { .. } => f.write_str("make     a bootstrap token"),
+            Self::UploadCertificates => f.write_str("upload   the certificates for further control planes, encrypted"),
+            Self::RotateKubeletCertificate => {
+                f.write_str("point    kubelet.conf to the certificate that the kubelet renews")
+            }
         }
     }
 }
@@ -73,6 +80,13 @@ impl fmt::Display for Plan {
         }
         for step in &self.steps {
             writeln!(f, "  {step}")?;
+            if let Step::ApplyObjects { titles, .. } = step
+                && titles.len() > 1
+            {
+                for title in titles {
+                    writeln!(f, "      {title}")?;
+                }
+            }
             let (Step::WriteFile { change, .. } | Step::WriteManifest { change, .. } | Step::Restore { change, .. }) =
                 step
             else {

@@ -1,6 +1,7 @@
 //! The plan: the steps that close the gap between what should exist and what was observed. Pure; printing it is the
 //! dry-run, applying it is the run.
 
+mod cluster;
 mod diff;
 mod display;
 mod inventory;
@@ -15,6 +16,7 @@ pub use inventory::{Entry, Inventory};
 pub use rollback::rollback;
 pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, Snapshot};
 
+use crate::cluster::Part;
 use crate::error::Problem;
 use crate::manifest::Component;
 use crate::pki::{CertificateId, KubeconfigId};
@@ -116,6 +118,22 @@ pub enum Step {
     BindAdministrators,
     /// Label and taint the Node.
     MarkNode,
+    /// Apply objects in the cluster, all at the same time.
+    ApplyObjects {
+        /// The parts that they belong to.
+        parts: Vec<Part>,
+        /// Kind and name of those that are not as they should be.
+        titles: Vec<String>,
+    },
+    /// Make a bootstrap token.
+    MakeBootstrapToken {
+        /// Which of `bootstrapTokens`.
+        index: usize,
+    },
+    /// Upload the certificates for further control-plane nodes, encrypted.
+    UploadCertificates,
+    /// Let kubelet.conf name the client certificate that the kubelet renews.
+    RotateKubeletCertificate,
 }
 
 /// How the kubelet's unit is driven.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use crate::cluster::TokenState;
 use crate::host::service::ServiceStatus;
 use crate::manifest::{Component, NodeInputs};
 use crate::observed::{NodeState, PodRun};
@@ -35,6 +36,12 @@ pub struct Snapshot {
     pub pods: Option<Vec<PodRun>>,
     /// The Node; `None` when the API server does not answer or does not know it.
     pub node: Option<NodeState>,
+    /// The cluster's certificate authority in PEM; empty when there is none.
+    pub authority: String,
+    /// Objects that we may want, as they are in the cluster, by title; empty when the API server does not answer.
+    pub objects: BTreeMap<String, serde_json::Value>,
+    /// Bootstrap tokens in the cluster.
+    pub tokens: Vec<TokenState>,
     /// What the manifests take from the node, with the digests of mounted files as they are now.
     pub inputs: NodeInputs,
 }

@@ -1,0 +1,122 @@
+//! addon/coredns and addon/kube-proxy: the objects of `phases/addons`, from the templates below `templates/addons`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Object, config_map, rbac, sign};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::kubeconfig;
+use crate::kubelet;
+use crate::manifest::{self, yaml};
+use crate::pki::KubeconfigId;
+
+const SYSTEM: &str = "kube-system";
+const COREFILE: &str = include_str!("../../templates/addons/Corefile");
+const COREDNS: &str = include_str!("../../templates/addons/coredns.yaml");
+const KUBE_PROXY: &str = include_str!("../../templates/addons/kube-proxy.yaml");
+
+/// `CoreDNS`. Its Corefile and its number of replicas belong to the user once they are there (`addons/dns/dns.go`).
+pub(super) fn coredns(config: &Config, live: &BTreeMap<String, Value>) -> Result<Vec<Object>> {
+    let found = |title: &str, field: &str| live.get(title).and_then(|object| object.pointer(field)).cloned();
+    let corefile = found("ConfigMap kube-system/coredns", "/data/Corefile")
+        .as_ref()
+        .and_then(Value::as_str)
+        .map_or_else(|| COREFILE.replace("@domain@", &config.cluster.networking.dns_domain), ToOwned::to_owned);
+    let replicas = found("Deployment kube-system/coredns", "/spec/replicas").unwrap_or_else(|| json!(2));
+    let (image, address) = (coredns_image(config), kubelet::cluster_dns(config));
+    let mut objects = vec![
+        Object::new(config_map(SYSTEM, "coredns", "Corefile", &corefile)),
+        rbac::cluster_role_binding("system:coredns", "system:coredns", &rbac::service_account("coredns")),
+    ];
+    objects.extend(template(COREDNS, &[("image", json!(image)), ("address", json!(address)), ("replicas", replicas)])?);
+    Ok(objects)
+}
+
+/// The image's name has one level more where it is at home, and only there (`images/images.go`, `GetDNSImage`).
+fn coredns_image(config: &Config) -> String {
+    let repository = &config.cluster.image_repository;
+    let name = if repository == "registry.k8s.io" { "coredns/coredns" } else { "coredns" };
+    format!("{repository}/{name}:{}", config.cluster.release.coredns)
+}
+
+/// kube-proxy.
+pub(super) fn kube_proxy(config: &Config) -> Result<Vec<Object>> {
+    let mut map = config_map(SYSTEM, "kube-proxy", "config.conf", yaml::block(&proxy_configuration(config)).trim_end());
+    map["metadata"]["labels"] = json!({"app": "kube-proxy"});
+    map["data"]["kubeconfig.conf"] = json!(yaml::block(&proxy_kubeconfig(config)).trim_end());
+    sign(&mut map);
+    let image = format!("{}/kube-proxy:{}", config.cluster.image_repository, manifest::version_tag(config));
+    let mut objects = vec![
+        Object::new(map),
+        rbac::cluster_role_binding("kubeadm:node-proxier", "system:node-proxier", &rbac::service_account("kube-proxy")),
+    ];
+    let readers = [rbac::group(rbac::BOOTSTRAPPERS)];
+    objects.extend(rbac::may_get(SYSTEM, "kube-proxy", ("configmaps", "kube-proxy"), &readers));
+    objects.extend(template(KUBE_PROXY, &[("image", json!(image))])?);
+    Ok(objects)
+}
+
+/// `KubeProxyConfiguration` with kubeadm's defaults (`componentconfigs/kubeproxy.go`).
+fn proxy_configuration(config: &Config) -> Value {
+    let everywhere = if config.advertise_address.is_ipv4() { "0.0.0.0" } else { "::" };
+    let mut document = json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "bindAddress": everywhere,
+        "clientConnection": {"kubeconfig": "/var/lib/kube-proxy/kubeconfig.conf"},
+    });
+    if !config.cluster.networking.pod_subnet.is_empty() {
+        document["clusterCIDR"] = json!(config.cluster.networking.pod_subnet);
+    }
+    if let Some(mode) = config.cluster.release.kube_proxy_mode {
+        document["mode"] = json!(mode);
+    }
+    document
+}
+
+fn proxy_kubeconfig(config: &Config) -> Value {
+    let account = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let server = kubeconfig::server(KubeconfigId::Admin, config);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "default",
+            "cluster": {"certificate-authority": format!("{account}/ca.crt"), "server": server},
+        }],
+        "contexts": [{
+            "name": "default",
+            "context": {"cluster": "default", "namespace": "default", "user": "default"},
+        }],
+        "current-context": "default",
+        "users": [{"name": "default", "user": {"tokenFile": format!("{account}/token")}}],
+    })
+}
+
+/// The documents of a template, each scalar `@name@` replaced by the value of that name. Values are put into the parsed
+/// tree, so nothing in them can be taken for YAML.
+fn template(text: &str, values: &[(&str, Value)]) -> Result<Vec<Object>> {
+    let parsed: Vec<Value> = serde_yaml::from_multiple(text)
+        .map_err(|error| Error::new(Kind::Step, "the template of an add-on does not parse").because(&error))?;
+    let fill = |mut body| {
+        replace(&mut body, values);
+        Object::new(body)
+    };
+    Ok(parsed.into_iter().map(fill).collect())
+}
+
+fn replace(tree: &mut Value, values: &[(&str, Value)]) {
+    match tree {
+        Value::Object(members) => members.values_mut().for_each(|member| replace(member, values)),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, values)),
+        Value::String(text) => {
+            let name = text.strip_prefix('@').and_then(|rest| rest.strip_suffix('@'));
+            if let Some((_, value)) = values.iter().find(|(known, _)| Some(*known) == name) {
+                *tree = value.clone();
+            }
+        }
+        _ => {}
+    }
+}

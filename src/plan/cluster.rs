@@ -1,0 +1,73 @@
+//! The cluster's part of a plan: objects, tokens, uploaded certificates, the marks of the Node. It comes after the proof.
+
+use super::Step;
+use super::diff::Planner;
+use crate::cluster::{self, Known, Part};
+use crate::error::Result;
+use crate::phase::Want;
+use crate::pki::KubeconfigId;
+
+/// Plans what is wanted in the cluster.
+pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want]) -> Result<()> {
+    if wants.contains(&Want::NodeMarks) {
+        node_marks(planner);
+    }
+    let parts: Vec<_> =
+        wants.iter().filter_map(|want| if let Want::Objects(part) = want { Some(*part) } else { None }).collect();
+    objects(planner, &parts)?;
+    if parts.contains(&Part::BootstrapToken) {
+        bootstrap_tokens(planner);
+    }
+    if wants.contains(&Want::UploadedCertificates) && planner.config.upload_certificates {
+        planner.plan.steps.push(Step::UploadCertificates);
+    }
+    let embedded = |planner: &Planner<'_>| match planner.seen.kubeconfigs.get(&KubeconfigId::Kubelet) {
+        Some(Ok(state)) => state.certificate.is_some(),
+        _ => true,
+    };
+    if wants.contains(&Want::KubeletRotation) && embedded(planner) {
+        planner.plan.steps.push(Step::RotateKubeletCertificate);
+    }
+    Ok(())
+}
+
+fn node_marks(planner: &mut Planner<'_>) {
+    let name = &planner.config.node.name;
+    let marked = planner.seen.node.as_ref().is_some_and(|node| {
+        let labelled = cluster::labels().iter().all(|(key, value)| node.labels.get(key) == Some(value));
+        labelled && planner.config.node.taints.iter().all(|taint| node.taints.contains(taint))
+    });
+    if marked {
+        planner.plan.kept.push(format!("labels and taints of the Node {name}"));
+    } else {
+        planner.plan.steps.push(Step::MarkNode);
+    }
+}
+
+/// All objects in one step: they are independent of each other, so they are applied at the same time.
+fn objects(planner: &mut Planner<'_>, parts: &[Part]) -> Result<()> {
+    let seen = planner.seen;
+    let known = Known { authority: &seen.authority, live: &seen.objects };
+    let mut titles = vec![];
+    for object in cluster::all(parts, planner.config, known)? {
+        let title = object.title();
+        if seen.objects.get(&title).is_some_and(|live| object.is_covered_by(live)) {
+            planner.plan.kept.push(title);
+        } else {
+            titles.push(title);
+        }
+    }
+    if !titles.is_empty() {
+        planner.plan.steps.push(Step::ApplyObjects { parts: parts.to_vec(), titles });
+    }
+    Ok(())
+}
+
+fn bootstrap_tokens(planner: &mut Planner<'_>) {
+    for (index, wanted) in planner.config.bootstrap_tokens.iter().enumerate() {
+        match planner.seen.tokens.iter().find(|token| token.serves(wanted, planner.seen.now)) {
+            Some(token) => planner.plan.kept.push(format!("bootstrap token {}", token.id)),
+            None => planner.plan.steps.push(Step::MakeBootstrapToken { index }),
+        }
+    }
+}
