@@ -9,6 +9,7 @@ mod patches;
 mod render;
 mod report;
 mod rollback;
+mod token;
 mod upgrade;
 mod watchdog;
 
@@ -58,6 +59,7 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(init::command())
         .subcommand(render::command())
+        .subcommand(token::command())
         .subcommand(apply::command())
         .subcommand(upgrade::command())
         .subcommand(rollback::command())
@@ -99,6 +101,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("apply", matches)) => block_on(apply::run(global, matches)),
         Some(("upgrade", matches)) => block_on(upgrade::run(global, matches)),
+        Some(("token", matches)) => block_on(token::run(global, matches)),
         Some(("rollback", matches)) => block_on(rollback::run(global, matches)),
         Some(("watchdog", _)) => block_on(watchdog::run(global)),
         _ => Err(Error::new(Kind::Configuration, "no such command")),
