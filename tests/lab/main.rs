@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests touch the machine themselves")]
 
 mod apply;
+mod cluster;
 mod faults;
 mod init;
 #[cfg(feature = "faults")]
