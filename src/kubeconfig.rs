@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -58,8 +58,8 @@ pub fn render(cluster: &str, server: &str, ca_pem: &str, user: &str, certificate
     Secret::new(document.as_bytes().to_vec())
 }
 
-/// Renders a kubeconfig that names one file with certificate and key; the kubelet renews its own.
-pub fn render_rotating(cluster: &str, server: &str, ca_pem: &str, user: &str, pem: &str) -> String {
+/// Renders a kubeconfig with the credentials that are given as fields of its user: files, or a token.
+pub fn render_with(cluster: &str, server: &str, ca_pem: &str, user: &str, credentials: &Value) -> Zeroizing<String> {
     let context = format!("{user}@{cluster}");
     let document = json!({
         "apiVersion": "v1",
@@ -70,9 +70,9 @@ pub fn render_rotating(cluster: &str, server: &str, ca_pem: &str, user: &str, pe
         }],
         "contexts": [{"name": context, "context": {"cluster": cluster, "user": user}}],
         "current-context": context,
-        "users": [{"name": user, "user": {"client-certificate": pem, "client-key": pem}}],
+        "users": [{"name": user, "user": credentials}],
     });
-    yaml::block(&document)
+    Zeroizing::new(yaml::block(&document))
 }
 
 /// What the current context of a kubeconfig names.

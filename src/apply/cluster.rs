@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
@@ -97,10 +97,11 @@ impl Applier<'_> {
         );
         let api = ApiServer::connect(embedded.expose(), &server).await.map_err(|error| failed(&error))?;
         self.retry(|| async { api.node(&config.node.name).await.map(drop) }).await?;
-        let document = kubeconfig::render_rotating(&config.cluster.name, &server, &authority, &user, &pem);
+        let files = json!({"client-certificate": pem, "client-key": pem});
+        let document = kubeconfig::render_with(&config.cluster.name, &server, &authority, &user, &files);
         self.stage(
             layout::kubeconfig(KubeconfigId::Kubelet.file()),
-            Zeroizing::new(document.into_bytes()),
+            Zeroizing::new(document.as_bytes().to_vec()),
             0o600,
             true,
         );

@@ -22,8 +22,8 @@ pub(super) fn join_command(
     cluster::join_command(&kubeconfig, token, key).map_err(|error| unusable(&error))
 }
 
-/// A kubeconfig that has to be there.
+/// A file that has to be there.
 pub(super) fn read(files: &Files, path: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let fail = || Error::new(Kind::Step, format!("cannot read {path}")).hint("name another one with --kubeconfig");
+    let fail = || Error::new(Kind::Step, format!("cannot read {path}"));
     files.read(path).map_err(|error| fail().because(&error))?.ok_or_else(fail)
 }

@@ -4,6 +4,7 @@ mod apply;
 mod history;
 mod init;
 mod join;
+mod kubeconfig;
 mod output;
 mod patches;
 mod render;
@@ -60,6 +61,7 @@ pub fn command() -> Command {
         .subcommand(init::command())
         .subcommand(render::command())
         .subcommand(token::command())
+        .subcommand(kubeconfig::command())
         .subcommand(apply::command())
         .subcommand(upgrade::command())
         .subcommand(rollback::command())
@@ -101,6 +103,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("apply", matches)) => block_on(apply::run(global, matches)),
         Some(("upgrade", matches)) => block_on(upgrade::run(global, matches)),
+        Some(("kubeconfig", matches)) => kubeconfig::run(global, matches),
         Some(("token", matches)) => block_on(token::run(global, matches)),
         Some(("rollback", matches)) => block_on(rollback::run(global, matches)),
         Some(("watchdog", _)) => block_on(watchdog::run(global)),

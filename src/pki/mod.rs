@@ -8,4 +8,4 @@ mod table;
 pub use inspect::{Certificate, CertificateError, Misfit, misfits};
 pub use issue::{IssueError, Issuer, issue};
 pub use key::{Key, KeyError};
-pub use table::{CertificateId, KubeconfigId, Profile, San, Usage, client_profile, profile};
+pub use table::{CertificateId, KubeconfigId, Profile, San, Usage, client_profile, profile, user_profile};

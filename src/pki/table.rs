@@ -227,6 +227,16 @@ pub fn client_profile(id: KubeconfigId, config: &Config) -> Profile {
     }
 }
 
+/// What the client certificate of a person says (`kubeadm kubeconfig user`).
+pub fn user_profile(name: &str, organization: Option<&str>, validity: Duration, config: &Config) -> Profile {
+    Profile {
+        common_name: name.to_owned(),
+        organization: organization.map(str::to_owned),
+        validity,
+        ..client_profile(KubeconfigId::Admin, config)
+    }
+}
+
 fn api_server_sans(config: &Config) -> Vec<San> {
     let networking = &config.cluster.networking;
     let mut sans: Vec<San> = [

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests touch the machine themselves")]
 
 mod architecture;
+mod cluster;
 mod config;
 mod diagnose;
 mod kubeconfig;

@@ -1,0 +1,121 @@
+//! `kubekeel kubeconfig user`: a kubeconfig for somebody else, as `kubeadm kubeconfig user` prints it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Global, Output, init, join, output};
+use crate::apply::Generations;
+use crate::config::{Config, Facts, Input, Overrides, duration};
+use crate::error::{Error, Kind, Result};
+use crate::host;
+use crate::host::fs::Files;
+use crate::kubeconfig;
+use crate::pki::{self, Certificate, Issuer, Key, KubeconfigId};
+
+const EXAMPLES: &str = "\
+Examples:
+  kubekeel kubeconfig user --client-name jane --org developers > jane.conf
+  kubekeel kubeconfig user --client-name jane --token \"$TOKEN\"";
+
+#[derive(Debug, Args)]
+struct Kubeconfig {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Prints a kubeconfig for a user, with a new client certificate or a token
+    User(User),
+}
+
+#[derive(Args)]
+struct User {
+    /// Name of the user: the common name of the certificate
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    client_name: String,
+    /// Group of the user: the organization of the certificate
+    #[arg(long, value_name = "GROUP", conflicts_with = "token")]
+    org: Option<String>,
+    /// Token that the kubeconfig holds instead of a certificate
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<Zeroizing<String>>,
+    /// How long the certificate is valid
+    #[arg(long, value_name = "DURATION", default_value = "8760h0m0s", value_parser = duration, conflicts_with = "token")]
+    validity_period: Duration,
+    /// Configuration file with kubeadm's documents; without it the one that runs
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// It may hold a token.
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("client_name", &self.client_name).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn command() -> Command {
+    Kubeconfig::augment_args(Command::new("kubeconfig"))
+        .about("Prints kubeconfigs for other users")
+        .long_about(None)
+        .after_help(EXAMPLES)
+        .arg_required_else_help(true)
+}
+
+pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
+    let Kubeconfig { verb: Verb::User(user) } =
+        Kubeconfig::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
+    let files = Files::new(&global.root);
+    let config = config(&user, &files)?;
+    let document = match &user.token {
+        Some(token) => with_token(&user, token, &config, &files)?,
+        None => with_certificate(&user, &config, &files)?,
+    };
+    match global.output {
+        Output::Text => output::print(document.trim_end()),
+        Output::Json => output::print(&json!({"kubeconfig": document.as_str()}).to_string()),
+    }
+    Ok(())
+}
+
+fn config(user: &User, files: &Files) -> Result<Config> {
+    let Some(path) = &user.config else { return super::apply::proven(&Generations::new(files))?.input.config() };
+    let (source, overrides) = (Some(init::read_config(path)?), Overrides::default());
+    let facts = Facts { default_address: host::facts::default_address(), ..Facts::default() };
+    Input { source, overrides, facts: Facts { hostname: host::facts::hostname(), ..facts } }.config()
+}
+
+fn with_token(user: &User, token: &str, config: &Config, files: &Files) -> Result<Zeroizing<String>> {
+    let authority = join::read(files, &format!("{}/ca.crt", config.cluster.certificates_dir))?;
+    let (server, authority) = (kubeconfig::server(KubeconfigId::Admin, config), String::from_utf8_lossy(&authority));
+    let credentials = json!({"token": token});
+    Ok(kubeconfig::render_with(&config.cluster.name, &server, &authority, &user.client_name, &credentials))
+}
+
+fn with_certificate(user: &User, config: &Config, files: &Files) -> Result<Zeroizing<String>> {
+    let pki = &config.cluster.certificates_dir;
+    let fail = |error: &(dyn std::error::Error + 'static)| {
+        Error::new(Kind::Step, "cannot issue the certificate of the user").because(error)
+    };
+    let authority = join::read(files, &format!("{pki}/ca.crt"))?;
+    let authority = Certificate::parse(&authority).map_err(|error| fail(&error))?;
+    let signer = Key::from_pem(&join::read(files, &format!("{pki}/ca.key"))?).map_err(|error| fail(&error))?;
+    let issuer = Issuer::new(authority, signer).map_err(|error| fail(&error))?;
+    let profile = pki::user_profile(&user.client_name, user.org.as_deref(), user.validity_period, config);
+    let key = Key::generate(profile.algorithm).map_err(|error| fail(&error))?;
+    let certificate = pki::issue(&profile, &key, Some(&issuer), host::now()).map_err(|error| fail(&error))?;
+    let document = kubeconfig::render(
+        &config.cluster.name,
+        &kubeconfig::server(KubeconfigId::Admin, config),
+        &issuer.certificate.to_pem(),
+        &user.client_name,
+        &certificate,
+        &key.private_pem(),
+    );
+    Ok(Zeroizing::new(String::from_utf8_lossy(document.expose()).into_owned()))
+}
