@@ -87,7 +87,7 @@ fn config(user: &User, files: &Files) -> Result<Config> {
     let Some(path) = &user.config else { return super::apply::proven(&Generations::new(files))?.input.config() };
     let (source, overrides) = (Some(init::read_config(path)?), Overrides::default());
     let facts = Facts { default_address: host::facts::default_address(), ..Facts::default() };
-    Input { source, overrides, facts: Facts { hostname: host::facts::hostname(), ..facts } }.config()
+    Input { source, overrides, patches: None, facts: Facts { hostname: host::facts::hostname(), ..facts } }.config()
 }
 
 fn with_token(user: &User, token: &str, config: &Config, files: &Files) -> Result<Zeroizing<String>> {

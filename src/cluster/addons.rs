@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kubeconfig;
 use crate::kubelet;
 use crate::manifest::{self, yaml};
+use crate::patch::Target;
 use crate::pki::KubeconfigId;
 
 const SYSTEM: &str = "kube-system";
@@ -30,7 +31,8 @@ pub(super) fn coredns(config: &Config, live: &BTreeMap<String, Value>) -> Result
         Object::new(config_map(SYSTEM, "coredns", "Corefile", &corefile)),
         rbac::cluster_role_binding("system:coredns", "system:coredns", &rbac::service_account("coredns")),
     ];
-    objects.extend(template(COREDNS, &[("image", json!(image)), ("address", json!(address)), ("replicas", replicas)])?);
+    let values = [("image", json!(image)), ("address", json!(address)), ("replicas", replicas)];
+    objects.extend(patched(template(COREDNS, &values)?, "Deployment", Target::CoreDnsDeployment, config)?);
     Ok(objects)
 }
 
@@ -54,7 +56,8 @@ pub(super) fn kube_proxy(config: &Config) -> Result<Vec<Object>> {
     ];
     let readers = [rbac::group(rbac::BOOTSTRAPPERS)];
     objects.extend(rbac::may_get(SYSTEM, "kube-proxy", ("configmaps", "kube-proxy"), &readers));
-    objects.extend(template(KUBE_PROXY, &[("image", json!(image))])?);
+    let workload = template(KUBE_PROXY, &[("image", json!(image))])?;
+    objects.extend(patched(workload, "DaemonSet", Target::KubeProxyDaemonSet, config)?);
     Ok(objects)
 }
 
@@ -97,14 +100,18 @@ fn proxy_kubeconfig(config: &Config) -> Value {
 
 /// The documents of a template, each scalar `@name@` replaced by the value of that name. Values are put into the parsed
 /// tree, so nothing in them can be taken for YAML.
-fn template(text: &str, values: &[(&str, Value)]) -> Result<Vec<Object>> {
-    let parsed: Vec<Value> = serde_yaml::from_multiple(text)
+fn template(text: &str, values: &[(&str, Value)]) -> Result<Vec<Value>> {
+    let mut parsed: Vec<Value> = serde_yaml::from_multiple(text)
         .map_err(|error| Error::new(Kind::Step, "the template of an add-on does not parse").because(&error))?;
-    let fill = |mut body| {
-        replace(&mut body, values);
-        Object::new(body)
-    };
-    Ok(parsed.into_iter().map(fill).collect())
+    parsed.iter_mut().for_each(|body| replace(body, values));
+    Ok(parsed)
+}
+
+/// The objects, the one of that kind with the user's patches.
+fn patched(bodies: Vec<Value>, kind: &str, target: Target, config: &Config) -> Result<Vec<Object>> {
+    let patch = |body: Value| if body["kind"] == kind { config.patches.apply(target, body) } else { Ok(body) };
+    let fail = |problem| Error::problems(Kind::Configuration, format!("{target} cannot be made"), vec![problem]);
+    bodies.into_iter().map(|body| patch(body).map(Object::new).map_err(fail)).collect()
 }
 
 fn replace(tree: &mut Value, values: &[(&str, Value)]) {

@@ -35,6 +35,7 @@ fn the_cluster_has_what_kubeadm_puts_into_it_and_kubeadm_reads_it() {
     a_second_run_changes_nothing(&node);
     what_is_gone_comes_back(&node);
     tokens(&node);
+    a_user_logs_in(&node);
     let kubeconfig = node.read("/etc/kubernetes/kubelet.conf").expect("kubelet.conf");
     assert!(kubeconfig.contains("/var/lib/kubelet/pki/kubelet-client-current.pem"), "{kubeconfig}");
     node.exec_ok(&["systemctl", "restart", "kubelet"]);
@@ -120,6 +121,16 @@ fn tokens(node: &Node) {
     let deleted = node.kubekeel(&["token", "delete", "abcdef"]);
     assert_eq!(deleted.status, 0, "{}", deleted.stderr);
     assert_eq!(node.kubekeel(&["token", "delete", "abcdef"]).status, 1);
+}
+
+fn a_user_logs_in(node: &Node) {
+    let made = node.kubekeel(&["kubeconfig", "user", "--client-name", "jane", "--org", "rack"]);
+    assert_eq!(made.status, 0, "{}", made.stderr);
+    node.write("/root/jane.conf", &made.stdout);
+    let jane = node.exec_ok(&["kubectl", "--kubeconfig", "/root/jane.conf", "auth", "whoami", "-o", "json"]);
+    let jane: Value = serde_json::from_str(&jane).expect("JSON");
+    let user = &jane["status"]["userInfo"];
+    assert_eq!((&user["username"], &user["groups"][0]), (&json!("jane"), &json!("rack")), "{jane}");
 }
 
 #[test]
