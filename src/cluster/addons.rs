@@ -103,7 +103,9 @@ fn proxy_kubeconfig(config: &Config) -> Value {
 fn template(text: &str, values: &[(&str, Value)]) -> Result<Vec<Value>> {
     let mut parsed: Vec<Value> = serde_yaml::from_multiple(text)
         .map_err(|error| Error::new(Kind::Step, "the template of an add-on does not parse").because(&error))?;
-    parsed.iter_mut().for_each(|body| replace(body, values));
+    for body in &mut parsed {
+        replace(body, values);
+    }
     Ok(parsed)
 }
 
