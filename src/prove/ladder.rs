@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::event::{Progress, Rung};
 use crate::host::http::Health;
 use crate::manifest::Component;
-use crate::observed::{ContainerState, MirrorPod, PodRun};
+use crate::observed::{ContainerRun, ContainerState, MirrorPod, PodRun};
 
 /// One look at the machine, as far as the proof needs it.
 #[derive(Debug, Clone)]
@@ -21,13 +21,22 @@ pub struct View {
     /// When the kubelet started, Unix seconds, if that is so recent that the mirror pods may still show what the process
     /// before it saw.
     pub kubelet_since: Option<i64>,
+    /// When the mirror pod of a component was last seen not Ready, Unix seconds.
+    pub unready_at: BTreeMap<String, i64>,
 }
 
 impl Default for View {
     fn default() -> Self {
         let unasked = || "the API server to answer".to_owned();
         let (node, mirrors) = (Err(unasked()), Err(unasked()));
-        Self { pods: Ok(vec![]), health: BTreeMap::new(), node, mirrors, kubelet_since: None }
+        Self {
+            pods: Ok(vec![]),
+            health: BTreeMap::new(),
+            node,
+            mirrors,
+            kubelet_since: None,
+            unready_at: BTreeMap::new(),
+        }
     }
 }
 
@@ -78,14 +87,28 @@ pub fn climb(component: Component, digest: Option<&str>, view: &View) -> Progres
         Some(mirror) if mirror.container.as_ref() != Some(&container.id) => {
             at(Some(Rung::Node), "the mirror pod to show the running container".into())
         }
-        // A new kubelet process reports every pod as not Ready a second and a half after it started, and as Ready again when
-        // its own probes passed; until then the status is its predecessor's.
-        Some(mirror) if view.kubelet_since.is_some_and(|since| mirror.ready_since <= Some(since)) => {
+        Some(mirror) if !is_settled(component, mirror, container, view) => {
             at(Some(Rung::Node), "the word of the kubelet that started just now".into())
         }
         Some(_) => at(Some(Rung::MirrorPod), String::new()),
     }
 }
+
+/// Whether Ready is what the kubelet that runs found out itself.
+///
+/// Of containers that it did not start, a new kubelet process first repeats what it takes from the runtime, then says not
+/// Ready a second and a half after its start, and Ready again when its own probes passed.
+fn is_settled(component: Component, mirror: &MirrorPod, container: &ContainerRun, view: &View) -> bool {
+    let Some(since) = view.kubelet_since else { return true };
+    if container.started_at / 1_000_000_000 > since {
+        return true;
+    }
+    let doubted = view.unready_at.get(component.name()).is_some_and(|at| *at > since);
+    mirror.ready_since.is_some_and(|ready| ready > since && (doubted || ready >= since + REPEATED))
+}
+
+/// How long after its start, in seconds, a kubelet may still repeat what its predecessor said.
+const REPEATED: i64 = 3;
 
 fn waiting_for_health(health: &Health) -> String {
     match health {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::diagnose::{self, Diagnosis};
 use crate::error::{Error, Kind, Problem, Result};
 use crate::event::{Event, Progress, Reporter, Rung};
+use crate::host;
 use crate::host::api::ApiServer;
 use crate::host::cri::Cri;
 use crate::host::evidence;
@@ -49,6 +50,8 @@ pub struct Prover<'a> {
     /// Since when a mirror pod is missing that should have been made.
     missing_since: Option<Instant>,
     nudged: bool,
+    /// When each mirror pod was last seen not Ready, Unix seconds.
+    unready_at: BTreeMap<String, i64>,
 }
 
 /// What is waited for.
@@ -99,6 +102,7 @@ impl<'a> Prover<'a> {
             told: BTreeMap::new(),
             missing_since: None,
             nudged: false,
+            unready_at: BTreeMap::new(),
         }
     }
 
@@ -215,6 +219,9 @@ impl<'a> Prover<'a> {
             if view.mirrors.as_ref().is_ok_and(|mirrors| mirrors.values().any(|mirror| mirror.ready)) {
                 view.kubelet_since = young_kubelet().await;
             }
+            let unready = view.mirrors.iter().flatten().filter(|(_, mirror)| !mirror.ready);
+            self.unready_at.extend(unready.map(|(name, _)| (name.clone(), unix_seconds(host::now()))));
+            view.unready_at.clone_from(&self.unready_at);
         }
         view
     }
@@ -272,8 +279,12 @@ impl<'a> Prover<'a> {
 async fn young_kubelet() -> Option<i64> {
     let started = service::status(service::KUBELET).await.ok()?.started_at()?;
     let is_young = started.elapsed().is_ok_and(|age| age < SETTLED);
-    let since = started.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    is_young.then(|| since.try_into().ok())?
+    is_young.then(|| unix_seconds(started))
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().try_into().unwrap_or_default()
 }
 
 /// A client with the strongest credentials at hand: RBAC cannot lock super-admin.conf out.
