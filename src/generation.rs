@@ -43,6 +43,9 @@ pub struct Saved {
     /// Its bytes.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
     pub content: Secret,
+    /// The kubelet's hash of an adopted static pod ([`crate::plan::Entry::pod`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
 }
 
 impl Saved {
@@ -98,9 +101,13 @@ impl Generation {
         self.input == other.input && files(self) == files(other)
     }
 
-    /// The digest that a static pod's manifest carries; `None` when the generation has no such pod.
+    /// What identifies a static pod, the digest in its manifest or the hash of an adopted one; `None` when the generation has no such pod.
     pub fn manifest_digest(&self, component: Component) -> Option<String> {
-        let text = String::from_utf8_lossy(self.files.get(&component.path())?.content.expose()).into_owned();
+        let saved = self.files.get(&component.path())?;
+        if saved.pod.is_some() {
+            return saved.pod.clone();
+        }
+        let text = String::from_utf8_lossy(saved.content.expose()).into_owned();
         manifest::read(&text).ok().filter(manifest::Read::is_genuine).map(|read| read.digest)
     }
 }
@@ -119,7 +126,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Generation {
-        let saved = Saved { mode: 0o600, content: Secret::new(b"pem\xff\x00".to_vec()) };
+        let saved = Saved { mode: 0o600, content: Secret::new(b"pem\xff\x00".to_vec()), pod: None };
         Generation {
             number: 3,
             proven: 1_790_000_000,

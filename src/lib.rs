@@ -4,6 +4,7 @@
 //! One pipeline serves every command: configuration and observation make a desired state, the difference makes a plan,
 //! and the plan is either printed or applied and proven. ARCHITECTURE.md shows the rooms.
 
+pub mod adopt;
 pub mod apply;
 pub mod cli;
 pub mod cluster;

@@ -6,6 +6,13 @@ use serde::Serialize;
 
 use crate::config::Taint;
 
+/// What identifies a static pod wherever it is seen: our digest, or for a pod that we did not render the hash that the kubelet
+/// made of its file (`pkg/kubelet/config/common.go`, `applyDefaults`), which sandbox and mirror pod carry alike.
+pub fn identity<'a>(annotation: impl Fn(&str) -> Option<&'a String>) -> Option<String> {
+    let ours = annotation(crate::manifest::DIGEST_ANNOTATION).cloned();
+    ours.or_else(|| annotation("kubernetes.io/config.hash").map(|hash| format!("kubelet:{hash}")))
+}
+
 /// One sandbox of a static pod in the container runtime.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PodRun {
@@ -17,7 +24,7 @@ pub struct PodRun {
     pub ready: bool,
     /// When it was created, Unix nanoseconds.
     pub created_at: i64,
-    /// Our digest annotation.
+    /// Its [`identity`].
     pub digest: Option<String>,
     /// Its containers, newest first.
     pub containers: Vec<ContainerRun>,
@@ -73,7 +80,7 @@ pub enum ContainerState {
 /// A mirror pod, as the API server shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct MirrorPod {
-    /// Our digest annotation.
+    /// Its [`identity`].
     pub digest: Option<String>,
     /// Condition Ready.
     pub ready: bool,

@@ -73,30 +73,12 @@ pub struct Release {
     pub coredns: &'static str,
     /// `mode` in the configuration of kube-proxy, where kubeadm sets one.
     pub kube_proxy_mode: Option<&'static str>,
-    /// `apiserver-kubelet-client` carries `O=kubeadm:cluster-admins` (until 1.36; 1.37 binds its user instead).
-    pub kubelet_client_is_cluster_admin: bool,
 }
 
 /// Supported minors, oldest first.
 pub const RELEASES: [Release; 3] = [
-    Release {
-        minor: 35,
-        newest_patch: 1,
-        etcd: "3.6.6-0",
-        pause: "3.10.1",
-        coredns: "v1.13.1",
-        kube_proxy_mode: None,
-        kubelet_client_is_cluster_admin: true,
-    },
-    Release {
-        minor: 36,
-        newest_patch: 3,
-        etcd: "3.6.8-0",
-        pause: "3.10.2",
-        coredns: "v1.14.2",
-        kube_proxy_mode: None,
-        kubelet_client_is_cluster_admin: true,
-    },
+    Release { minor: 35, newest_patch: 1, etcd: "3.6.6-0", pause: "3.10.1", coredns: "v1.13.1", kube_proxy_mode: None },
+    Release { minor: 36, newest_patch: 3, etcd: "3.6.8-0", pause: "3.10.2", coredns: "v1.14.2", kube_proxy_mode: None },
     Release {
         minor: 37,
         newest_patch: 2,
@@ -104,7 +86,6 @@ pub const RELEASES: [Release; 3] = [
         pause: "3.10.2",
         coredns: "v1.14.6",
         kube_proxy_mode: Some("iptables"),
-        kubelet_client_is_cluster_admin: false,
     },
 ];
 

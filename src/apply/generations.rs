@@ -13,6 +13,7 @@ use crate::host;
 use crate::host::fs::{EntryKind, FileError, Files, Publish};
 use crate::layout;
 use crate::observe;
+use crate::plan::Inventory;
 use crate::secret::Secret;
 
 /// How many generations are kept.
@@ -90,13 +91,14 @@ impl<'a> Generations<'a> {
         let numbers = self.numbers()?;
         let last = numbers.last().copied().unwrap_or(0);
         let since = host::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (inventory, paths) = (observe::inventory(self.files)?, observe::paths(&config).map(|(path, _)| path));
         let generation = Generation {
             number: last + 1,
             proven: since.as_secs(),
             command: command.to_owned(),
             version: config.cluster.version.to_string(),
             input: input.clone(),
-            files: self.capture(observe::paths(&config).map(|(path, _)| path)).map_err(|error| unwritten(&error))?,
+            files: self.capture(paths, &inventory).map_err(|error| unwritten(&error))?,
         };
         // One that cannot be read is no reason not to keep this one.
         if self.newest().ok().flatten().is_some_and(|newest| newest.is_same(&generation)) {
@@ -111,14 +113,19 @@ impl<'a> Generations<'a> {
         Ok(generation.number)
     }
 
-    fn capture(&self, paths: impl Iterator<Item = String>) -> Result<BTreeMap<String, Saved>, FileError> {
+    fn capture(
+        &self,
+        paths: impl Iterator<Item = String>,
+        inventory: &Inventory,
+    ) -> Result<BTreeMap<String, Saved>, FileError> {
         let mut saved = BTreeMap::new();
         for path in paths {
             let Some(status) = self.files.status(&path)?.filter(|status| status.kind == EntryKind::File) else {
                 continue;
             };
             if let Some(bytes) = self.files.read(&path)? {
-                saved.insert(path, Saved { mode: status.mode, content: Secret::new(bytes.to_vec()) });
+                let pod = inventory.adopted(&path, &observe::sha256(&bytes)).map(str::to_owned);
+                saved.insert(path, Saved { mode: status.mode, content: Secret::new(bytes.to_vec()), pod });
             }
         }
         Ok(saved)

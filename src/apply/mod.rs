@@ -1,5 +1,6 @@
 //! Applying a plan: the one match over [`Step`], in order, with a safe point before each.
 
+pub mod adoption;
 mod cluster;
 mod generations;
 mod keys;
@@ -154,7 +155,11 @@ impl Applier<'_> {
     }
 
     fn prover(&mut self) -> Prover<'_> {
-        Prover::new(self.config, self.files, self.interrupt, self.reporter)
+        let pods = Component::ALL.map(|component| (component, self.inventory.entries.get(&component.path())));
+        let adopted = pods.into_iter().filter_map(|(component, entry)| Some((component, entry?.pod.clone()?)));
+        let mut prover = Prover::new(self.config, self.files, self.interrupt, self.reporter);
+        prover.digests.extend(adopted);
+        prover
     }
 
     /// Removes what a killed run left between creating a dot-file and renaming it.
@@ -257,7 +262,9 @@ impl Applier<'_> {
         self.files.publish(&batch).map_err(|error| failed(&error))?;
         // Only now: a digest of what never got its name would make the old content look edited.
         for (path, digest) in written {
-            self.inventory.record(&path, digest);
+            let saved = self.generation.and_then(|generation| generation.files.get(&path));
+            let pod = saved.filter(|saved| saved.digest() == digest).and_then(|saved| saved.pod.clone());
+            self.inventory.record_pod(&path, digest, pod);
         }
         Ok(())
     }

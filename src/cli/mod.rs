@@ -1,5 +1,6 @@
 //! The command line: arguments to pipeline, one file per command.
 
+mod adopt;
 mod apply;
 mod history;
 mod init;
@@ -62,6 +63,7 @@ pub fn command() -> Command {
         .subcommand(render::command())
         .subcommand(token::command())
         .subcommand(kubeconfig::command())
+        .subcommand(adopt::command())
         .subcommand(apply::command())
         .subcommand(upgrade::command())
         .subcommand(rollback::command())
@@ -101,6 +103,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("render", matches)) => render::run(global, matches),
         Some(("history", matches)) => history::run(global, matches),
         Some(("init", matches)) => block_on(init::run(global, matches)),
+        Some(("adopt", matches)) => block_on(adopt::run(global, matches)),
         Some(("apply", matches)) => block_on(apply::run(global, matches)),
         Some(("upgrade", matches)) => block_on(upgrade::run(global, matches)),
         Some(("kubeconfig", matches)) => kubeconfig::run(global, matches),

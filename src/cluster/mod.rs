@@ -77,7 +77,7 @@ pub fn labels() -> BTreeMap<String, String> {
 }
 
 /// Who administers the cluster (`phases/kubeconfig`, `EnsureAdminClusterRoleBinding`), and whom the kubelets obey
-/// (`phases/bootstraptoken`, since 1.37).
+/// (`phases/bootstraptoken`; 1.36.3 does so already).
 pub fn administrators() -> Vec<Object> {
     let (admins, client) = ("kubeadm:cluster-admins", "kube-apiserver-kubelet-client");
     vec![

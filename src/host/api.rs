@@ -99,6 +99,14 @@ impl ApiServer {
         Ok(pods.items.into_iter().filter_map(mirror_pod).collect())
     }
 
+    /// The mirror pod of a static pod as it is; null when there is none.
+    pub async fn mirror_pod(&self, node: &str, pod: &str) -> Result<Value, ApiError> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), "kube-system");
+        let name = format!("{pod}-{node}");
+        let found = pods.get_opt(&name).await.map_err(fail(format!("get the Pod kube-system/{name}")))?;
+        Ok(found.map(tree).unwrap_or_default())
+    }
+
     /// Sets labels and adds taints that are not there yet, as kubeadm's mark-control-plane does.
     pub async fn mark_node(
         &self,
@@ -202,7 +210,7 @@ fn mirror_pod(pod: Pod) -> Option<(String, MirrorPod)> {
     Some((
         component.clone(),
         MirrorPod {
-            digest: annotations.get(crate::manifest::DIGEST_ANNOTATION).cloned(),
+            digest: crate::observed::identity(|name| annotations.get(name)),
             ready: ready.is_some_and(|condition| condition.status == "True"),
             ready_since: ready.and_then(|condition| Some(condition.last_transition_time.as_ref()?.0.as_second())),
             // `containerd://<id>`

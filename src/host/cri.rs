@@ -267,7 +267,7 @@ fn pod_run(mut sandbox: proto::PodSandbox, containers: Vec<ContainerRun>) -> Pod
     PodRun {
         name: sandbox.labels.remove("component").unwrap_or_default(),
         ready: sandbox.state == 0,
-        digest: sandbox.annotations.remove(crate::manifest::DIGEST_ANNOTATION),
+        digest: crate::observed::identity(|name| sandbox.annotations.get(name)),
         sandbox: sandbox.id,
         created_at: sandbox.created_at,
         containers,

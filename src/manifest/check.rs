@@ -63,6 +63,12 @@ pub fn read(text: &str) -> Result<Read, ReadError> {
     Ok(Read { pod, annotated, digest })
 }
 
+/// Whether two texts are the same YAML document, however it is written. Texts that are no maps are compared as texts.
+pub fn is_same_document(left: &str, right: &str) -> bool {
+    let tree = |text: &str| serde_yaml::from_str::<Value>(text).ok().filter(Value::is_object);
+    left == right || tree(left).zip(tree(right)).is_some_and(|(left, right)| left == right)
+}
+
 /// What stands before the second document, or before the end mark of the first.
 fn first_document(text: &str) -> &str {
     let (mut offset, mut begun) = (0, false);

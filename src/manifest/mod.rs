@@ -21,7 +21,7 @@ mod probe;
 mod template;
 pub(crate) mod yaml;
 
-pub use check::{DIGEST_ANNOTATION, FILES_ANNOTATION, Read, ReadError, digest, read};
+pub use check::{DIGEST_ANNOTATION, FILES_ANNOTATION, Read, ReadError, digest, is_same_document, read};
 pub use context::context_keys;
 pub use patched::in_one_layout;
 pub use probe::{HealthEndpoint, Scheme, endpoint, ports};

@@ -3,6 +3,7 @@
 //! A patch file is named `target[suffix][+type].json` or `.yaml` and holds one or more documents. What kubeadm ignores
 //! with a line of output, a name that is no patch, is a problem here: a mistyped name is a patch that is missing.
 
+mod difference;
 mod schema;
 mod strategic;
 mod trial;
@@ -15,6 +16,7 @@ use crate::config::{Source, trees};
 use crate::error::{Problem, Result};
 use crate::manifest::Component;
 
+pub use difference::{difference, equal};
 pub(crate) use trial::{add, refusal};
 
 /// What can be patched.

@@ -178,10 +178,8 @@ pub fn profile(id: CertificateId, config: &Config) -> Profile {
         C::FrontProxyCa => ("front-proxy-ca", None, vec![]),
         C::EtcdCa => ("etcd-ca", None, vec![]),
         C::ApiServer => ("kube-apiserver", None, vec![Usage::Server]),
-        C::ApiServerKubeletClient => {
-            let group = cluster.release.kubelet_client_is_cluster_admin.then_some("kubeadm:cluster-admins");
-            ("kube-apiserver-kubelet-client", group, vec![Usage::Client])
-        }
+        // Bound to its ClusterRole by name; releases before that gave it the administrators' group.
+        C::ApiServerKubeletClient => ("kube-apiserver-kubelet-client", None, vec![Usage::Client]),
         C::FrontProxyClient => ("front-proxy-client", None, vec![Usage::Client]),
         C::EtcdServer | C::EtcdPeer => (config.node.name.as_str(), None, vec![Usage::Server, Usage::Client]),
         C::EtcdHealthcheckClient => ("kube-etcd-healthcheck-client", None, vec![Usage::Client]),

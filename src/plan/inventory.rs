@@ -21,6 +21,9 @@ pub struct Entry {
     /// `sha256:<hex>` of what we wrote; absent for directories, and while a run that writes it is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The kubelet's own hash of an adopted static pod, whose manifest carries no digest: `kubelet:<hash>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
 }
 
 /// The version that this program writes and reads.
@@ -73,7 +76,18 @@ impl Inventory {
 
     /// Records what was written.
     pub fn record(&mut self, path: &str, digest: String) {
-        self.entries.insert(path.to_owned(), Entry { digest: Some(digest) });
+        self.entries.insert(path.to_owned(), Entry { digest: Some(digest), pod: None });
+    }
+
+    /// Records an adopted static pod: the digest of its manifest and the kubelet's hash of the pod.
+    pub fn record_pod(&mut self, path: &str, digest: String, pod: Option<String>) {
+        self.entries.insert(path.to_owned(), Entry { digest: Some(digest), pod });
+    }
+
+    /// The kubelet's hash of an adopted static pod, as long as its manifest is as it was then.
+    pub fn adopted(&self, path: &str, digest: &str) -> Option<&str> {
+        let entry = self.entries.get(path).filter(|entry| entry.digest.as_deref() == Some(digest))?;
+        entry.pod.as_deref()
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::diff::{Planner, line_diff};
 use super::{Change, KubeletAction, Snapshot, Step};
+use crate::adopt;
 use crate::error::Result;
 use crate::manifest::{self, Component, Manifest};
 use crate::observed::{ContainerState, PodRun};
@@ -129,14 +130,34 @@ impl Readiness {
 
 fn readiness(planner: &mut Planner<'_>, component: Component) -> Result<Readiness> {
     let wanted = manifest::render(component, planner.config, &planner.seen.inputs)?;
+    let adopted = adopted(planner, component)?;
     let files_change =
         manifest::files_read_once(component, planner.config).iter().any(|path| planner.touched.contains(path));
-    let change = manifest_change(planner, &wanted, files_change);
+    let change = match &adopted {
+        Some(_) if !files_change => None,
+        _ => manifest_change(planner, &wanted, files_change),
+    };
     if change.is_none() && planner.plan.refusals.is_empty() && planner.plan.drift.is_empty() {
         planner.plan.kept.push(component.path());
     }
-    let digest = change.is_none().then_some(wanted.digest.as_str());
+    let digest = change.is_none().then_some(adopted.as_deref().unwrap_or(&wanted.digest));
     Ok(Readiness::of(component, change, digest, planner.seen))
+}
+
+/// What identifies a static pod that was adopted and runs as the configuration wants it: its manifest stays as another tool
+/// wrote it until something in it has to change.
+fn adopted(planner: &Planner<'_>, component: Component) -> Result<Option<String>> {
+    let path = component.path();
+    let Some(state) = planner.seen.files.get(&path) else { return Ok(None) };
+    let Some(pod) = planner.seen.inventory.adopted(&path, &state.digest) else { return Ok(None) };
+    // Another kubelet may make another hash of the same file, and then only our own digest proves anything.
+    let mut alive = planner.seen.alive(component);
+    if planner.seen.pods.is_some() && !alive.any(|run| run.digest.as_deref() == Some(pod)) {
+        return Ok(None);
+    }
+    let Ok(read) = manifest::read(state.text.as_deref().unwrap_or_default()) else { return Ok(None) };
+    let same = adopt::is_same(component, planner.config, &planner.seen.inputs, &read.pod)?;
+    Ok(same.then(|| pod.to_owned()))
 }
 
 fn manifest_change(planner: &mut Planner<'_>, wanted: &Manifest, files_change: bool) -> Option<Change> {

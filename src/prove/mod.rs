@@ -41,7 +41,7 @@ pub struct Prover<'a> {
     pub interrupt: &'a Interrupt,
     /// Who is told.
     pub reporter: &'a mut dyn Reporter,
-    /// The digests that have to run.
+    /// What identifies the pods that have to run: the digests in the manifests, over what is said for adopted pods.
     pub digests: BTreeMap<Component, String>,
     cri: Option<Cri>,
     api: Option<ApiServer>,

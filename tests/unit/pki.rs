@@ -12,7 +12,6 @@ use kubekeel::pki::{
     Certificate, CertificateId, Issuer, Key, KeyError, KubeconfigId, Misfit, Profile, San, Usage, client_profile,
     issue, misfits, profile,
 };
-use kubekeel::release;
 
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -200,11 +199,6 @@ fn names_and_groups_follow_the_configuration() {
         [dns("keel-1"), dns("localhost"), dns("peer.example.com"), ip("192.0.2.10"), ip("127.0.0.1"), ip("::1")]
     );
     assert_eq!(profile(CertificateId::ApiServerKubeletClient, &config).organization, None);
-    config.cluster.release = release::release(36).expect("a row");
-    assert_eq!(
-        profile(CertificateId::ApiServerKubeletClient, &config).organization.as_deref(),
-        Some("kubeadm:cluster-admins")
-    );
     assert_eq!(kubeconfig::server(KubeconfigId::Admin, &config), "https://api.example.com:6443");
     assert_eq!(kubeconfig::server(KubeconfigId::Scheduler, &config), "https://192.0.2.10:6443");
     config.cluster.etcd.server_cert_sans = vec!["192.0.2.20".into(), "etcd.example.com".into()];
