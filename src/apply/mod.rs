@@ -2,6 +2,7 @@
 
 pub mod adoption;
 mod cluster;
+mod downgrade;
 mod generations;
 mod keys;
 mod pki;
@@ -137,6 +138,7 @@ impl Applier<'_> {
             Step::WriteManifest { component, .. } => self.write_manifest(*component),
             Step::Restore { path, .. } => self.restore(path),
             Step::Remove { path } => self.remove(path),
+            Step::DowngradeEtcd { minor } => downgrade::run(self.config, self.files, minor, self.reporter).await,
             Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now).await.map(drop),
             Step::Kubelet { action } => self.kubelet(*action).await,
             Step::EndPod { component } => self.end_pod(*component).await,
@@ -226,6 +228,7 @@ impl Applier<'_> {
             Step::SetMode { .. }
             | Step::Remove { .. }
             | Step::SnapshotEtcd
+            | Step::DowngradeEtcd { .. }
             | Step::Kubelet { .. }
             | Step::EndPod { .. }
             | Step::AwaitApiServer

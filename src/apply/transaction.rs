@@ -75,7 +75,7 @@ fn reason(error: &Error) -> String {
 pub(super) async fn put_back(generation: &Generation, files: &Files, reporter: &mut dyn Reporter) -> Result<()> {
     let config = generation.input.config()?;
     let seen = observe::observe(&config, files).await?;
-    let plan = plan::rollback(generation, &config, &seen);
+    let plan = plan::rollback(generation, &config, &seen)?;
     // Whoever interrupted the way there does not want to stand between two generations.
     super::apply(&plan, &seen, &config, files, &Interrupt::default(), reporter, Some(generation)).await.map(drop)
 }

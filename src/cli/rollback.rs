@@ -15,6 +15,7 @@ use crate::host::signal::Interrupt;
 use crate::layout;
 use crate::observe;
 use crate::plan;
+use crate::preflight;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,11 +58,14 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let to = generations.load(target(&args, &generations)?)?;
     let config = to.input.config()?;
     let seen = observe::observe(&config, &files).await?;
-    let plan = plan::rollback(&to, &config, &seen);
+    let plan = plan::rollback(&to, &config, &seen)?;
     if args.dry_run {
         reporter.finish();
         return init::show(&plan, global.output, args.exit_code);
     }
+    // The images of then may be gone by now, and none may be missed half way.
+    let inputs = preflight::look(&config, &seen, &files, None).await;
+    preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
     let transaction = Transaction {
         command: format!("rollback to generation {}", to.number),
         from: &from,

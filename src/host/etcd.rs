@@ -49,6 +49,33 @@ pub struct Status {
     /// Bytes that the database takes on disk.
     #[prost(int64, tag = "3")]
     pub db_size: i64,
+    /// Version of etcd that can read the data, `3.6.0`; empty before etcd 3.6.
+    #[prost(string, tag = "11")]
+    pub storage_version: String,
+    /// The downgrade that was allowed.
+    #[prost(message, optional, tag = "13")]
+    pub downgrade: Option<DowngradeInfo>,
+}
+
+/// Whether the cluster may go back to an older minor.
+#[derive(Clone, PartialEq, Message)]
+pub struct DowngradeInfo {
+    /// It may.
+    #[prost(bool, tag = "1")]
+    pub enabled: bool,
+    /// To which version, `3.6.0`.
+    #[prost(string, tag = "2")]
+    pub target: String,
+}
+
+/// `DowngradeRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct Downgrade {
+    /// 1 is `ENABLE`.
+    #[prost(int32, tag = "1")]
+    action: i32,
+    #[prost(string, tag = "2")]
+    version: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -112,6 +139,19 @@ impl Etcd {
         let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Status");
         let answer = client.unary(request, path, tonic_prost::ProstCodec::<Nothing, Status>::default()).await;
         answer.map(tonic::Response::into_inner).map_err(|status| fail(status.message().to_owned()))
+    }
+
+    /// Lets the cluster go back to an older minor, `3.6`: from then on it writes only what that one can read. Returns at
+    /// once; [`Status::storage_version`] tells when the data is there.
+    pub async fn enable_downgrade(&self, version: &str) -> Result<(), EtcdError> {
+        let fail = self.fail("Downgrade");
+        let mut client = self.client();
+        client.ready().await.map_err(|error| fail(error.to_string()))?;
+        let mut request = tonic::Request::new(Downgrade { action: 1, version: version.to_owned() });
+        request.set_timeout(CALL);
+        let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Downgrade");
+        let answer = client.unary(request, path, tonic_prost::ProstCodec::<Downgrade, Nothing>::default()).await;
+        answer.map(drop).map_err(|status| fail(status.message().to_owned()))
     }
 
     /// Streams the database; its last 32 bytes are the SHA-256 of all before them.

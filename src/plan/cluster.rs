@@ -4,7 +4,7 @@ use super::Step;
 use super::diff::Planner;
 use crate::cluster::{self, Known, Part};
 use crate::error::Result;
-use crate::phase::Want;
+use crate::phase::{self, Want};
 use crate::pki::KubeconfigId;
 
 /// Plans what is wanted in the cluster.
@@ -42,6 +42,14 @@ fn node_marks(planner: &mut Planner<'_>) {
     } else {
         planner.plan.steps.push(Step::MarkNode);
     }
+}
+
+/// Plans the objects of a generation that comes back; tokens and marks stay as they are.
+pub(super) fn put_back(planner: &mut Planner<'_>) -> Result<()> {
+    let wants = phase::wants_of_init(&planner.config.skip_phases);
+    let parts: Vec<_> =
+        wants.iter().filter_map(|want| if let Want::Objects(part) = want { Some(*part) } else { None }).collect();
+    objects(planner, &parts)
 }
 
 /// All objects in one step: they are independent of each other, so they are applied at the same time.

@@ -23,6 +23,7 @@ impl fmt::Display for Step {
             Self::Restore { path, .. } => write!(f, "restore  {path}"),
             Self::Remove { path } => write!(f, "remove   {path}"),
             Self::SnapshotEtcd => f.write_str("save     a snapshot of etcd"),
+            Self::DowngradeEtcd { minor } => write!(f, "take     etcd's data back to what etcd {minor} reads"),
             Self::Kubelet { action } => f.write_str(match action {
                 KubeletAction::Enable => "enable   the kubelet",
                 KubeletAction::Stop => "stop     the kubelet (containers go on)",

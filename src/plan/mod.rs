@@ -97,6 +97,11 @@ pub enum Step {
     },
     /// Save what etcd holds, through its own API, before another etcd writes to it.
     SnapshotEtcd,
+    /// Let etcd take its data back to what an older minor can read, while it runs.
+    DowngradeEtcd {
+        /// That minor, `3.6`.
+        minor: String,
+    },
     /// Drive the kubelet's unit.
     Kubelet {
         /// How.

@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use super::cluster;
 use super::diff::{Options, Planner, line_diff};
 use super::pods::{self, Readiness, Scope};
 use super::{Change, Plan, Snapshot, Step};
 use crate::config::Config;
+use crate::error::Result;
 use crate::generation::Generation;
 use crate::layout;
-use crate::manifest::Component;
+use crate::manifest::{self, Component};
 
-/// Plans to put a generation back: every file of it byte for byte, none of ours beside it, and exactly its static pods.
+/// Plans to put a generation back: every file of it byte for byte, none of ours beside it, exactly its static pods, and its
+/// objects in the cluster.
 /// `config` is the generation's own.
-pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Plan {
+pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Result<Plan> {
     let options = Options { force: true, snapshot: false };
     let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
+    // First, because it needs the etcd that runs, and nothing is changed yet when it fails.
+    planner.plan.steps.extend(older_etcd(generation, seen).map(|minor| Step::DowngradeEtcd { minor }));
     let manifests = Component::ALL.map(Component::path);
     for path in generation.files.keys().filter(|path| !manifests.contains(path)) {
         match change(generation, seen, path) {
@@ -47,11 +52,30 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Pl
         .collect();
     let restore = |component: Component, change: Change| Step::Restore { path: component.path(), change };
     pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true }, restore);
-    planner.plan
+    cluster::put_back(&mut planner)?;
+    Ok(planner.plan)
 }
 
 /// The kubelet reads it only when it starts.
 const KUBELET_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
+
+/// The minor of the generation's etcd when it is older than that of the manifest that is there.
+fn older_etcd(generation: &Generation, seen: &Snapshot) -> Option<String> {
+    let path = Component::Etcd.path();
+    let saved = String::from_utf8_lossy(generation.files.get(&path)?.content.expose()).into_owned();
+    let (then, now) = (etcd_minor(&saved)?, etcd_minor(seen.files.get(&path)?.text.as_deref()?)?);
+    (then < now).then(|| format!("{}.{}", then.0, then.1))
+}
+
+/// Major and minor of the etcd that a manifest runs, from the tag of its image.
+fn etcd_minor(manifest: &str) -> Option<(u32, u32)> {
+    let pod = manifest::read(manifest).ok()?.pod;
+    let containers = pod["spec"]["containers"].as_array()?;
+    let etcd = containers.iter().find(|container| container["name"] == Component::Etcd.name())?;
+    let (_, tag) = etcd["image"].as_str()?.split('@').next()?.rsplit_once(':')?;
+    let mut numbers = tag.trim_start_matches('v').split(['.', '-']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
 
 /// What becomes of a file; `None` when it is as the generation has it.
 fn change(generation: &Generation, seen: &Snapshot, path: &str) -> Option<Change> {

@@ -112,6 +112,7 @@ fn a_change_is_proven_or_put_back_and_any_generation_comes_back() {
 fn a_new_minor_with_a_new_etcd_in_one_swap() {
     let node = Node::up("minor", &Options { minor: "1.36", ..Options::default() });
     init_ok(&node, BASE);
+    acknowledge(&node, "under-1-36");
     let (old, ran) = (tree(&node), uids(&node));
 
     // An image that is not there is known before anything is touched.
@@ -119,7 +120,7 @@ fn a_new_minor_with_a_new_etcd_in_one_swap() {
     assert_eq!(missing.status, 2, "{}\n{}", missing.stdout, missing.stderr);
     let error = lines.iter().find(|line| line["event"] == "error").expect("an error");
     assert!(error.to_string().contains("registry.k8s.io/kube-apiserver:v1.37.2"), "{error}");
-    assert_eq!((tree(&node), uids(&node), numbers(&node)), (old, ran, vec![1]));
+    assert_eq!((tree(&node), uids(&node), numbers(&node)), (old.clone(), ran, vec![1]));
 
     node.load("1.37");
     let planned = node.kubekeel(&["upgrade", "plan"]);
@@ -149,13 +150,32 @@ fn a_new_minor_with_a_new_etcd_in_one_swap() {
     assert_eq!(digests.len(), 2, "{digests:?}");
     assert_eq!(digests[0], digests[1]);
 
-    // etcd 3.6 refuses what 3.7 wrote: the way back fails, and what ran is put back.
-    let (new, (back, lines)) = (tree(&node), json(&node, &["rollback", "1"]));
-    assert_eq!(back.status, 1, "{}\n{}", back.stdout, back.stderr);
-    let error = lines.iter().find(|line| line["event"] == "error").expect("an error");
-    assert_eq!(error["diagnosis"]["component"], "etcd", "{error}");
-    assert!(error["diagnosis"]["evidence"].to_string().contains("is not supported"), "{error}");
-    assert!(error["hints"].to_string().contains("generation 2 was put back and is proven to run"), "{error}");
-    assert_eq!(tree(&node), new, "byte for byte");
+    // etcd 3.6 refuses what 3.7 wrote, so 3.7 is asked to take its data back first: all of it comes along.
+    acknowledge(&node, "under-1-37");
+    let (done, _) = json(&node, &["rollback", "1"]);
+    assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!(tree(&node), old, "byte for byte");
     all_ready(&node);
+    let kept = node.kubectl(&["-n", "kube-system", "get", "configmap", "kubeadm-config", "-o", "yaml"]).stdout;
+    assert!(kept.contains("kubernetesVersion: \"v1.36.3\""), "{kept}");
+
+    // So does an upgrade that fails after the new etcd wrote.
+    let bad = with_cluster(
+        "kubernetesVersion: v1.37.2\ncontrollerManager: {extraArgs: [{name: no-such-flag, value: \"1\"}]}",
+    );
+    let (done, lines) = apply(&node, &bad);
+    assert_eq!(done.status, 1, "{}\n{}", done.stdout, done.stderr);
+    let error = lines.iter().find(|line| line["event"] == "error").expect("an error");
+    assert_eq!(error["diagnosis"]["cause"], "bad-flag", "{error}");
+    assert!(error["hints"].to_string().contains("generation 3 was put back and is proven to run"), "{error}");
+    assert_eq!(tree(&node), old, "byte for byte");
+    all_ready(&node);
+    let names = node.kubectl(&["get", "configmaps", "-o", "name"]).stdout;
+    assert!(names.contains("under-1-36") && names.contains("under-1-37"), "{names}");
+}
+
+/// Writes something that must not be lost.
+fn acknowledge(node: &Node, name: &str) {
+    let done = node.kubectl(&["create", "configmap", name]);
+    assert_eq!(done.status, 0, "{}", done.stderr);
 }
