@@ -114,21 +114,26 @@ fn expected(component: Component, config: &Config, inputs: &NodeInputs) -> Resul
     Ok(comparable(component, &kubeadm::pod(component, config, read.pod)))
 }
 
-/// A pod without what means nothing: the order of flags, what the Go types write although it is empty, and the scheduler's
-/// startup probe, which ours has no use for.
+/// A pod without what means nothing: the order of flags, what the Go types write although it is empty or the default, and the
+/// scheduler's startup probe, which ours has no use for.
 fn comparable(component: Component, pod: &Value) -> Value {
     let mut pod = pod.clone();
     if let Some(members) = pod.as_object_mut() {
         members.remove("status");
     }
-    if let Some(metadata) = pod["metadata"].as_object_mut() {
+    if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|_, value| !value.is_null());
     }
-    let containers = pod["spec"]["containers"].as_array_mut().into_iter().flatten();
+    let containers = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut).into_iter().flatten();
     if let Some(own) = containers.into_iter().find(|container| container["name"] == component.name()) {
-        let flags = own["command"].as_array_mut().and_then(|command| command.get_mut(1..));
+        let flags = own.get_mut("command").and_then(Value::as_array_mut).and_then(|command| command.get_mut(1..));
         if let Some(flags) = flags {
             flags.sort_by_key(ToString::to_string);
+        }
+        for variable in own.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef").and_then(Value::as_object_mut) {
+                field.remove("apiVersion");
+            }
         }
         if let Some(own) = own.as_object_mut().filter(|_| component == Component::Scheduler) {
             own.remove("startupProbe");

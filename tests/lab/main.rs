@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests touch the machine themselves")]
 
+mod adopt;
 mod apply;
 mod cluster;
 mod faults;

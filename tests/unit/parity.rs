@@ -176,6 +176,19 @@ fn static_pods_are_those_of_kubeadm() {
     assert!(unused.is_empty(), "no case needs {unused:?}");
 }
 
+#[test]
+fn static_pods_of_kubeadm_are_recognised_and_edited_ones_are_not() {
+    for (case, config) in cases() {
+        for component in Component::ALL {
+            let node = node(case);
+            let mut theirs = parse(&data(&format!("{case}/{component}.yaml")));
+            assert!(kubekeel::adopt::is_same(component, &config, &node, &theirs).unwrap(), "{case}/{component}");
+            theirs["spec"]["containers"][0]["livenessProbe"]["periodSeconds"] = json!(11);
+            assert!(!kubekeel::adopt::is_same(component, &config, &node, &theirs).unwrap(), "{case}/{component}");
+        }
+    }
+}
+
 /// What the listed differences of the probes must amount to.
 fn probes_are_kept(component: Component, config: &Config, theirs: &Value, ours: &Value) {
     let (theirs, ours) = (&theirs["spec"]["containers"][0], &ours["spec"]["containers"][0]);
@@ -219,12 +232,15 @@ fn meaningful(value: &Value) -> Value {
 /// kubeadm's pod and ours, for the node on which kubeadm ran.
 fn pods(case: &str, component: Component, config: &Config) -> (Value, Value) {
     let theirs = parse(&data(&format!("{case}/{component}.yaml")));
-    // kubeadm mounted what its host had.
+    let ours = parse(&render(component, config, &node(case)).unwrap().text);
+    (theirs, ours)
+}
+
+/// kubeadm mounted what its host had.
+fn node(case: &str) -> NodeInputs {
     let api_server = data(&format!("{case}/kube-apiserver.yaml"));
     let present = HOST_CA_DIRECTORIES.iter().filter(|path| api_server.contains(&format!("path: {path}\n")));
-    let node = NodeInputs { ca_directories: present.map(|&path| path.into()).collect(), ..NodeInputs::default() };
-    let ours = parse(&render(component, config, &node).unwrap().text);
-    (theirs, ours)
+    NodeInputs { ca_directories: present.map(|&path| path.into()).collect(), ..NodeInputs::default() }
 }
 
 /// Every path at which two trees differ; below a list of another length there is only the list.
