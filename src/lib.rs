@@ -25,6 +25,8 @@ pub mod pki;
 pub mod plan;
 pub mod preflight;
 pub mod prove;
+pub mod recall;
 pub mod release;
 pub mod secret;
+pub mod status;
 pub mod token;

@@ -39,6 +39,8 @@ pub struct ContainerRun {
     pub attempt: u32,
     /// Its state.
     pub state: ContainerState,
+    /// The image as the pod names it.
+    pub image: String,
     /// Unix nanoseconds.
     pub created_at: i64,
     /// Unix nanoseconds.
@@ -90,4 +92,8 @@ pub struct NodeState {
     pub labels: BTreeMap<String, String>,
     /// Taints.
     pub taints: Vec<Taint>,
+    /// Condition Ready.
+    pub ready: bool,
+    /// Version of the kubelet that registered it, `v1.37.2`.
+    pub kubelet: String,
 }

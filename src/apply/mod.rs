@@ -4,7 +4,7 @@ mod cluster;
 mod generations;
 mod keys;
 mod pki;
-mod snapshot;
+pub(crate) mod snapshot;
 mod transaction;
 mod watchdog;
 

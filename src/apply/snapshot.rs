@@ -52,7 +52,8 @@ pub(super) async fn save(config: &Config, files: &Files, now: SystemTime) -> Res
     Ok(path)
 }
 
-async fn connect(config: &Config, files: &Files) -> Result<Etcd> {
+/// The local member, with the credentials that are there for looking after it.
+pub(crate) async fn connect(config: &Config, files: &Files) -> Result<Etcd> {
     let read = |path: String| {
         let fail = || Error::new(Kind::Step, "cannot read the credentials for etcd");
         let bytes = files.read(&path).map_err(|error| fail().because(&error))?;

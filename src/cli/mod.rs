@@ -10,6 +10,7 @@ mod patches;
 mod render;
 mod report;
 mod rollback;
+mod status;
 mod token;
 mod upgrade;
 mod watchdog;
@@ -66,6 +67,7 @@ pub fn command() -> Command {
         .subcommand(upgrade::command())
         .subcommand(rollback::command())
         .subcommand(history::command())
+        .subcommand(status::command())
         .subcommand(watchdog::command())
 }
 
@@ -87,12 +89,20 @@ pub fn main() -> ExitCode {
         Ok(global) => global,
         Err(error) => error.exit(),
     };
-    match run(&global, &matches) {
-        Ok(()) => ExitCode::SUCCESS,
+    match verdict(&global, &matches).unwrap_or_else(|| run(&global, &matches).map(|()| 0)) {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             output::print_error(&error, global.output);
             ExitCode::from(error.kind.exit_code())
         }
+    }
+}
+
+/// Commands that look and judge: what they found decides the exit code, and is no failure of theirs.
+fn verdict(global: &Global, matches: &ArgMatches) -> Option<Result<u8, Error>> {
+    match matches.subcommand()? {
+        ("status", matches) => Some(block_on(status::run(global, matches))),
+        _ => None,
     }
 }
 
@@ -111,7 +121,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
     }
 }
 
-fn block_on(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn block_on<T>(command: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| Error::new(Kind::Step, "cannot start").because(&error))?.block_on(command)
 }

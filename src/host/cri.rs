@@ -197,6 +197,7 @@ impl Cri {
         // The kubelet may have removed the container since it was listed.
         if let Some(status) = answer.ok().and_then(|answer| answer.status) {
             run.state = state(status.state);
+            run.image = status.image.map(|image| image.image).unwrap_or_default();
             run.started_at = status.started_at;
             run.finished_at = status.finished_at;
             run.exit_code = status.exit_code;

@@ -16,3 +16,4 @@ mod oracle;
 mod sample;
 mod smoke;
 mod static_pods;
+mod status;

@@ -15,3 +15,4 @@ mod patch;
 mod pki;
 mod rooted;
 mod sample;
+mod status;
