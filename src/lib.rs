@@ -27,6 +27,7 @@ pub mod preflight;
 pub mod prove;
 pub mod recall;
 pub mod release;
+pub mod reset;
 pub mod secret;
 pub mod status;
 pub mod token;

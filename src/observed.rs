@@ -30,6 +30,27 @@ impl PodRun {
     }
 }
 
+/// A sandbox of any pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Sandbox {
+    /// Sandbox id.
+    pub id: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// Its UID, the name of its directory.
+    pub uid: String,
+    /// Its label `component`, may be empty.
+    pub component: String,
+    /// Its label `k8s-app`, may be empty.
+    pub app: String,
+    /// Whether it comes from a file.
+    pub is_static: bool,
+    /// Whether the sandbox is ready.
+    pub ready: bool,
+}
+
 /// One container of a static pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ContainerRun {

@@ -9,6 +9,7 @@ mod output;
 mod patches;
 mod render;
 mod report;
+mod reset;
 mod rollback;
 mod status;
 mod token;
@@ -68,6 +69,7 @@ pub fn command() -> Command {
         .subcommand(rollback::command())
         .subcommand(history::command())
         .subcommand(status::command())
+        .subcommand(reset::command())
         .subcommand(watchdog::command())
 }
 
@@ -116,6 +118,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("kubeconfig", matches)) => kubeconfig::run(global, matches),
         Some(("token", matches)) => block_on(token::run(global, matches)),
         Some(("rollback", matches)) => block_on(rollback::run(global, matches)),
+        Some(("reset", matches)) => block_on(reset::run(global, matches)),
         Some(("watchdog", _)) => block_on(watchdog::run(global)),
         _ => Err(Error::new(Kind::Configuration, "no such command")),
     }

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod ports;
 pub mod service;
 pub mod signal;
+pub mod tree;
 
 use std::time::{Duration, SystemTime};
 
@@ -51,6 +52,13 @@ pub fn read_stdin() -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
     std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)?;
     Ok(bytes)
+}
+
+/// A line of standard input.
+pub fn read_line() -> std::io::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line)
 }
 
 /// Whether nobody asked for plain text (no-color.org).

@@ -12,6 +12,7 @@ mod init;
 mod kill;
 mod node;
 mod oracle;
+mod reset;
 #[path = "../unit/sample.rs"]
 mod sample;
 mod smoke;
