@@ -1,5 +1,7 @@
 //! `kubekeel reset` on real nodes: it leaves what was there before, and nothing else.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::apply::all_ready;
@@ -79,13 +81,8 @@ fn what_is_not_ours_stays_and_is_named() {
                spec: {hostNetwork: true, containers: [{name: p, image: 'registry.k8s.io/pause:3.10.2'}]}\n";
     node.write("/etc/kubernetes/manifests/theirs.yaml", pod);
     let tasks = || node.exec_ok(&["ctr", "-n", "k8s.io", "tasks", "ls", "-q"]).lines().count();
-    node.wait_until("their pod", std::time::Duration::from_secs(60), || {
-        node.exec(&["sh", "-c", "ctr -n k8s.io containers ls | grep -c pause"])
-            .stdout
-            .trim()
-            .parse::<usize>()
-            .ok()
-            .filter(|_| node.exec(&["sh", "-c", "ls /var/log/pods | grep -q theirs"]).status == 0)
+    node.wait_until("their container", Duration::from_secs(60), || {
+        (node.exec(&["sh", "-c", "ls /var/log/pods/*_theirs-*/p/0.log"]).status == 0).then_some(())
     });
     // Somebody's files, a link that leads out, a mount, an edited file.
     node.exec_ok(&["sh", "-c", "mkdir -p /srv/precious && echo gold > /srv/precious/gold && \
@@ -177,7 +174,5 @@ fn on_a_node_of_kubeadm_what_its_own_reset_removes_goes() {
 }
 
 fn all_ready_soon(node: &Node) {
-    node.wait_until("Ready mirror pods", std::time::Duration::from_secs(120), || {
-        (node.ready_pods().len() == 4).then_some(())
-    });
+    node.wait_until("Ready mirror pods", Duration::from_secs(120), || (node.ready_pods().len() == 4).then_some(()));
 }

@@ -1,5 +1,7 @@
 //! `kubekeel status` on a real node: before `init`, after it, with the API server down, with a file edited.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::init::{BASE, init_ok};
@@ -44,12 +46,16 @@ fn it_tells_what_runs_whatever_is_down() {
     node.exec_ok(&["systemctl", "stop", "kubelet"]);
     let kill = "ctr -n k8s.io tasks kill -s SIGKILL $(ctr -n k8s.io containers ls | awk '/kube-apiserver/ {print $1}')";
     node.exec_ok(&["sh", "-c", kill]);
-    let (code, seen) = status(&node);
+    let rung = |seen: &Value, name: &str| {
+        let all = seen["components"].as_array()?;
+        Some(all.iter().find(|one| one["component"] == name)?["rung"].as_str()?.to_owned())
+    };
+    // The runtime notices the end of a process a moment later.
+    let (code, seen) = node.wait_until("the runtime's word", Duration::from_secs(10), || {
+        Some(status(&node)).filter(|(_, seen)| rung(seen, "kube-apiserver").as_deref() == Some("sandbox"))
+    });
     assert_eq!(code, 1, "{seen}");
-    let state =
-        |name: &str| seen["components"].as_array().and_then(|all| all.iter().find(|one| one["component"] == name));
-    assert_eq!(state("kube-apiserver").map(|one| &one["rung"]), Some(&Value::from("sandbox")), "{seen}");
-    assert_eq!(state("etcd").map(|one| &one["rung"]), Some(&Value::from("health")), "{seen}");
+    assert_eq!(rung(&seen, "etcd").as_deref(), Some("health"), "{seen}");
     assert_eq!(seen["kubelet"]["running"], false, "{seen}");
     assert!(seen["etcd"]["Ok"]["size"].as_u64().is_some_and(|size| size > 0), "{seen}");
 
