@@ -16,6 +16,7 @@ pub mod host;
 pub mod kubeconfig;
 pub mod kubelet;
 pub mod layout;
+pub mod lint;
 pub mod manifest;
 pub mod observe;
 pub mod observed;

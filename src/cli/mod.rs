@@ -5,6 +5,7 @@ mod history;
 mod init;
 mod join;
 mod kubeconfig;
+mod lint;
 mod output;
 mod patches;
 mod render;
@@ -69,6 +70,7 @@ pub fn command() -> Command {
         .subcommand(rollback::command())
         .subcommand(history::command())
         .subcommand(status::command())
+        .subcommand(lint::command())
         .subcommand(reset::command())
         .subcommand(watchdog::command())
 }
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
 /// Commands that look and judge: what they found decides the exit code, and is no failure of theirs.
 fn verdict(global: &Global, matches: &ArgMatches) -> Option<Result<u8, Error>> {
     match matches.subcommand()? {
+        ("lint", matches) => Some(lint::run(global, matches)),
         ("status", matches) => Some(block_on(status::run(global, matches))),
         _ => None,
     }

@@ -10,6 +10,7 @@ mod faults;
 mod init;
 #[cfg(feature = "faults")]
 mod kill;
+mod lint;
 mod node;
 mod oracle;
 mod reset;

@@ -9,6 +9,7 @@ mod diagnose;
 mod kubeconfig;
 mod kubelet;
 mod ladder;
+mod lint;
 mod manifest;
 mod parity;
 mod patch;

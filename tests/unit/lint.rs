@@ -1,0 +1,1 @@
+//! `kubekeel lint`: verdicts, reasons and lines; no input is a panic.
