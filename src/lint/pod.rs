@@ -123,7 +123,9 @@ fn nulls(value: &mut Value, name: &str) {
     const OF_STRINGS: [&str; 7] = ["args", "command", "add", "drop", "hostnames", "nameservers", "searches"];
     match value {
         Value::Array(values) => {
-            values.iter_mut().for_each(|value| nulls(value, ""));
+            for value in values.iter_mut() {
+                nulls(value, "");
+            }
             let of_strings = OF_STRINGS.contains(&name);
             for null in values.iter_mut().filter(|value| value.is_null()) {
                 *null = if of_strings { Value::String(String::new()) } else { Value::Object(serde_json::Map::new()) };

@@ -67,7 +67,7 @@ mod tests {
         let etcd = ["--experimental-initial-corrupt-check=true", "--data-dir=/var/lib/etcd"];
         assert_eq!(unknown(36, "etcd", &etcd), [""; 0]);
         assert_eq!(unknown(37, "etcd", &etcd), ["etcd 1.37 has no flag --experimental-initial-corrupt-check"]);
-        let gates = ["--feature-gates=SidecarContainers=true,kube:NoSuchGate=true"];
+        let gates = ["--feature-gates=APIServerIdentity=true,kube:NoSuchGate=true"];
         assert_eq!(unknown(37, "kube-apiserver", &gates), ["kube-apiserver 1.37 has no feature gate NoSuchGate"]);
         assert_eq!(unknown(37, "my-program", &["--x"]), [""; 0]);
         assert_eq!(unknown(99, "etcd", &["--x"]), [""; 0]);
