@@ -22,6 +22,8 @@ pub const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pe
 pub const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 /// Default of `etcd.local.dataDir`.
 pub const ETCD_DATA: &str = "/var/lib/etcd";
+/// Volume plug-ins of the host, mounted into kube-controller-manager (`phases/controlplane/volumes.go`).
+pub const VOLUME_PLUGINS: &str = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec";
 /// Our own state: inventory and generations.
 pub const STATE: &str = "/var/lib/kubekeel";
 /// What we own on this node: path, digest, mode.

@@ -37,6 +37,27 @@ impl PodRun {
     }
 }
 
+/// A sandbox of any pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Sandbox {
+    /// Sandbox id.
+    pub id: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// Its UID, the name of its directory.
+    pub uid: String,
+    /// Its label `component`, may be empty.
+    pub component: String,
+    /// Its label `k8s-app`, may be empty.
+    pub app: String,
+    /// Whether it comes from a file.
+    pub is_static: bool,
+    /// Whether the sandbox is ready.
+    pub ready: bool,
+}
+
 /// One container of a static pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ContainerRun {
@@ -46,6 +67,8 @@ pub struct ContainerRun {
     pub attempt: u32,
     /// Its state.
     pub state: ContainerState,
+    /// The image as the pod names it.
+    pub image: String,
     /// Unix nanoseconds.
     pub created_at: i64,
     /// Unix nanoseconds.
@@ -97,4 +120,8 @@ pub struct NodeState {
     pub labels: BTreeMap<String, String>,
     /// Taints.
     pub taints: Vec<Taint>,
+    /// Condition Ready.
+    pub ready: bool,
+    /// Version of the kubelet that registered it, `v1.37.2`.
+    pub kubelet: String,
 }

@@ -1,5 +1,7 @@
 //! The supported Kubernetes minors: one row each.
 
+pub mod options;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -6,7 +6,7 @@ mod downgrade;
 mod generations;
 mod keys;
 mod pki;
-mod snapshot;
+pub(crate) mod snapshot;
 mod transaction;
 mod watchdog;
 

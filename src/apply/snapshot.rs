@@ -19,7 +19,7 @@ const RESERVE: u64 = 64 << 20;
 const CHECKSUM: usize = 32;
 
 /// Saves a snapshot of the local member and gives its path; what does not match its checksum is not kept.
-pub(super) async fn save(config: &Config, files: &Files, now: SystemTime) -> Result<String> {
+pub(crate) async fn save(config: &Config, files: &Files, now: SystemTime) -> Result<String> {
     let fail = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Kind::Step, "cannot save a snapshot of etcd").because(error)
     };
@@ -52,7 +52,8 @@ pub(super) async fn save(config: &Config, files: &Files, now: SystemTime) -> Res
     Ok(path)
 }
 
-pub(super) async fn connect(config: &Config, files: &Files) -> Result<Etcd> {
+/// The local member, with the credentials that are there for looking after it.
+pub(crate) async fn connect(config: &Config, files: &Files) -> Result<Etcd> {
     let read = |path: String| {
         let fail = || Error::new(Kind::Step, "cannot read the credentials for etcd");
         let bytes = files.read(&path).map_err(|error| fail().because(&error))?;

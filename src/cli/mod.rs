@@ -6,11 +6,14 @@ mod history;
 mod init;
 mod join;
 mod kubeconfig;
+mod lint;
 mod output;
 mod patches;
 mod render;
 mod report;
+mod reset;
 mod rollback;
+mod status;
 mod token;
 mod upgrade;
 mod watchdog;
@@ -68,6 +71,9 @@ pub fn command() -> Command {
         .subcommand(upgrade::command())
         .subcommand(rollback::command())
         .subcommand(history::command())
+        .subcommand(status::command())
+        .subcommand(lint::command())
+        .subcommand(reset::command())
         .subcommand(watchdog::command())
 }
 
@@ -89,12 +95,21 @@ pub fn main() -> ExitCode {
         Ok(global) => global,
         Err(error) => error.exit(),
     };
-    match run(&global, &matches) {
-        Ok(()) => ExitCode::SUCCESS,
+    match verdict(&global, &matches).unwrap_or_else(|| run(&global, &matches).map(|()| 0)) {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             output::print_error(&error, global.output);
             ExitCode::from(error.kind.exit_code())
         }
+    }
+}
+
+/// Commands that look and judge: what they found decides the exit code, and is no failure of theirs.
+fn verdict(global: &Global, matches: &ArgMatches) -> Option<Result<u8, Error>> {
+    match matches.subcommand()? {
+        ("lint", matches) => Some(lint::run(global, matches)),
+        ("status", matches) => Some(block_on(status::run(global, matches))),
+        _ => None,
     }
 }
 
@@ -109,12 +124,13 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("kubeconfig", matches)) => kubeconfig::run(global, matches),
         Some(("token", matches)) => block_on(token::run(global, matches)),
         Some(("rollback", matches)) => block_on(rollback::run(global, matches)),
+        Some(("reset", matches)) => block_on(reset::run(global, matches)),
         Some(("watchdog", _)) => block_on(watchdog::run(global)),
         _ => Err(Error::new(Kind::Configuration, "no such command")),
     }
 }
 
-fn block_on(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn block_on<T>(command: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| Error::new(Kind::Step, "cannot start").because(&error))?.block_on(command)
 }

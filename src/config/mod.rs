@@ -27,7 +27,7 @@ mod resolve;
 mod shape;
 mod tree;
 mod value;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use load::{Input, Source, load};
 pub(crate) use tree::{kubelet_problems, trees};

@@ -13,9 +13,9 @@ const MOST_BROKEN: usize = 100;
 
 /// A position in the text; line and column count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mark {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Mark {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 impl From<&Marker> for Mark {
@@ -26,14 +26,14 @@ impl From<&Marker> for Mark {
 
 /// A value and where it begins.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) mark: Mark,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) mark: Mark,
+    pub(crate) value: Value,
 }
 
 /// What a node holds.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Vec<Entry>),
@@ -41,22 +41,22 @@ pub(super) enum Value {
 
 /// A key with its place, and its value. Keys may repeat; the reader of the map reports that.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) mark: Mark,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) mark: Mark,
+    pub(crate) node: Node,
 }
 
 /// The text of a scalar. Only a plain one (without quotes) can be something else than a string.
 #[derive(Debug)]
-pub(super) struct Scalar {
-    pub(super) text: String,
-    pub(super) plain: bool,
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    pub(crate) plain: bool,
 }
 
 /// What YAML 1.1, as Kubernetes reads it (sigs.k8s.io/yaml), makes of a scalar.
 #[derive(Debug, PartialEq)]
-pub(super) enum Meaning<'t> {
+pub(crate) enum Meaning<'t> {
     Null,
     Bool(bool),
     /// A number; `None` when its notation is not plain decimal (`0123`, `1_000`, `0x1f`).
@@ -65,7 +65,7 @@ pub(super) enum Meaning<'t> {
 }
 
 impl Scalar {
-    pub(super) fn meaning(&self) -> Meaning<'_> {
+    pub(crate) fn meaning(&self) -> Meaning<'_> {
         if !self.plain {
             return Meaning::Text(&self.text);
         }
@@ -108,21 +108,21 @@ fn is_number(text: &str) -> bool {
 
 /// What could not be read, and where.
 #[derive(Debug)]
-pub(super) struct Broken {
-    pub(super) mark: Mark,
-    pub(super) message: String,
-    pub(super) hint: Option<&'static str>,
+pub(crate) struct Broken {
+    pub(crate) mark: Mark,
+    pub(crate) message: String,
+    pub(crate) hint: Option<&'static str>,
 }
 
 /// All documents that could be read, and what was wrong with the others.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
-    pub(super) documents: Vec<Node>,
-    pub(super) broken: Vec<Broken>,
+pub(crate) struct Stream {
+    pub(crate) documents: Vec<Node>,
+    pub(crate) broken: Vec<Broken>,
 }
 
 /// Reads every document of the text; one that is broken does not hide the next.
-pub(super) fn parse(text: &str) -> Stream {
+pub(crate) fn parse(text: &str) -> Stream {
     let mut stream = Stream::default();
     let start = Mark { line: 1, column: 1 };
     if text.len() > LONGEST {

@@ -85,9 +85,15 @@ impl ApiServer {
     pub async fn node(&self, name: &str) -> Result<Option<NodeState>, ApiError> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let node = nodes.get_opt(name).await.map_err(fail(format!("get the Node {name}")))?;
-        Ok(node.map(|node| NodeState {
-            labels: node.metadata.labels.unwrap_or_default(),
-            taints: node.spec.and_then(|spec| spec.taints).unwrap_or_default().into_iter().map(taint).collect(),
+        Ok(node.map(|node| {
+            let status = node.status.unwrap_or_default();
+            let conditions = status.conditions.unwrap_or_default();
+            NodeState {
+                labels: node.metadata.labels.unwrap_or_default(),
+                taints: node.spec.and_then(|spec| spec.taints).unwrap_or_default().into_iter().map(taint).collect(),
+                ready: conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+                kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
+            }
         }))
     }
 

@@ -10,7 +10,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use self::messages as proto;
-use crate::observed::{ContainerRun, ContainerState, PodRun};
+use crate::observed::{ContainerRun, ContainerState, PodRun, Sandbox};
 
 /// The runtime did not answer, or refused.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -197,6 +197,7 @@ impl Cri {
         // The kubelet may have removed the container since it was listed.
         if let Some(status) = answer.ok().and_then(|answer| answer.status) {
             run.state = state(status.state);
+            run.image = status.image.map(|image| image.image).unwrap_or_default();
             run.started_at = status.started_at;
             run.finished_at = status.finished_at;
             run.exit_code = status.exit_code;
@@ -205,6 +206,21 @@ impl Cri {
             run.log_path = status.log_path;
         }
         Ok(run)
+    }
+
+    /// Every sandbox of every pod.
+    pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, CriError> {
+        let answer: proto::ListPodSandboxResponse =
+            self.call("RuntimeService", "ListPodSandbox", CALL, proto::ListPodSandboxRequest { filter: None }).await?;
+        Ok(answer.items.into_iter().map(sandbox).collect())
+    }
+
+    /// Ends a sandbox and whatever runs in it, at once.
+    pub async fn end_sandbox(&self, id: &str) -> Result<(), CriError> {
+        let request = proto::PodSandboxId { pod_sandbox_id: id.to_owned() };
+        let _: proto::Empty = self.call("RuntimeService", "StopPodSandbox", CALL, request.clone()).await?;
+        let _: proto::Empty = self.call("RuntimeService", "RemovePodSandbox", CALL, request).await?;
+        Ok(())
     }
 
     /// Ends a pod at once: its containers are killed without grace, then its sandbox is stopped.
@@ -260,6 +276,20 @@ fn state(value: i32) -> ContainerState {
         1 => ContainerState::Running,
         2 => ContainerState::Exited,
         _ => ContainerState::Unknown,
+    }
+}
+
+fn sandbox(mut sandbox: proto::PodSandbox) -> Sandbox {
+    let mut label = |name: &str| sandbox.labels.remove(name).unwrap_or_default();
+    Sandbox {
+        namespace: label("io.kubernetes.pod.namespace"),
+        name: label("io.kubernetes.pod.name"),
+        uid: label("io.kubernetes.pod.uid"),
+        component: label("component"),
+        app: label("k8s-app"),
+        is_static: sandbox.annotations.get("kubernetes.io/config.source").is_some_and(|source| source == "file"),
+        ready: sandbox.state == 0,
+        id: sandbox.id,
     }
 }
 

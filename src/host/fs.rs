@@ -80,6 +80,11 @@ impl Files {
     }
 
     fn resolve(&self, path: &str) -> PathBuf {
+        self.inside(path)
+    }
+
+    /// Where a path inside the root is.
+    pub(super) fn inside(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod ports;
 pub mod service;
 pub mod signal;
+pub mod tree;
 
 use std::time::{Duration, SystemTime};
 
@@ -51,6 +52,18 @@ pub fn read_stdin() -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
     std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)?;
     Ok(bytes)
+}
+
+/// A line of standard input.
+pub fn read_line() -> std::io::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line)
+}
+
+/// Whether nobody asked for plain text (no-color.org).
+pub fn colours_are_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether the terminal behind standard error knows how wide it is.

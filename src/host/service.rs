@@ -120,6 +120,14 @@ pub async fn control(verb: &str, unit: &str) -> Result<(), ServiceError> {
     result
 }
 
+/// Stops a unit and has it not start again; one that is not there is as good as disabled.
+pub async fn disable(unit: &str) -> Result<(), ServiceError> {
+    match run("systemctl", &["disable", "--now", unit]).await {
+        Err(error) if error.message.contains("does not exist") => Ok(()),
+        result => result.map(drop),
+    }
+}
+
 /// Starts a unit without waiting for it.
 pub async fn launch(unit: &str) -> Result<(), ServiceError> {
     run("systemctl", &["start", "--no-block", unit]).await.map(drop)

@@ -1,7 +1,7 @@
 //! The proof: that exactly what was rendered runs. A ladder per static pod, each rung meaning all below it.
 
 pub mod ladder;
-mod probes;
+pub(crate) mod probes;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -288,7 +288,7 @@ fn unix_seconds(time: SystemTime) -> i64 {
 }
 
 /// A client with the strongest credentials at hand: RBAC cannot lock super-admin.conf out.
-async fn connect(files: &Files, config: &Config) -> Option<ApiServer> {
+pub(crate) async fn connect(files: &Files, config: &Config) -> Option<ApiServer> {
     // The local API server, as the kubelet and the controllers reach it.
     let server = kubeconfig::server(KubeconfigId::Kubelet, config);
     for name in ["super-admin.conf", "admin.conf"] {
@@ -305,7 +305,7 @@ fn failure(kind: Kind, message: &str, diagnosis: Option<Diagnosis>) -> Error {
     Error { diagnosis: diagnosis.map(Box::new), ..Error::new(kind, message) }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

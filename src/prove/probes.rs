@@ -47,6 +47,18 @@ impl Probes {
     }
 }
 
+/// Asks each component once, all at the same time.
+pub(crate) async fn ask(components: &[Component], config: &Config, authority: &str) -> BTreeMap<Component, Health> {
+    let mut tasks = JoinSet::new();
+    for component in components.iter().copied() {
+        let (endpoint, trust) = (manifest::endpoint(component, config), trust(component, config, authority));
+        tasks.spawn(async move {
+            (component, http::health(&endpoint.host, endpoint.port, endpoint.readiness_path, &trust).await)
+        });
+    }
+    tasks.join_all().await.into_iter().collect()
+}
+
 fn trust(component: Component, config: &Config, authority: &str) -> Trust {
     let has_certificate = |args: &[Arg]| args.iter().any(|arg| arg.name == "tls-cert-file");
     let cluster = &config.cluster;

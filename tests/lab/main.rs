@@ -11,9 +11,12 @@ mod faults;
 mod init;
 #[cfg(feature = "faults")]
 mod kill;
+mod lint;
 mod node;
 mod oracle;
+mod reset;
 #[path = "../unit/sample.rs"]
 mod sample;
 mod smoke;
 mod static_pods;
+mod status;

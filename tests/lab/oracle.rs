@@ -207,10 +207,11 @@ fn seen_by_the_kubelet(manifests: &[Manifest]) -> BTreeMap<Component, Value> {
     pods
 }
 
-struct Oracle(Child);
+/// A running file source of the kubelet; every operation is a line of its output.
+pub(crate) struct Oracle(pub(crate) Child);
 
 impl Oracle {
-    fn start(directory: &Path) -> Self {
+    pub(crate) fn start(directory: &Path) -> Self {
         let binary = lab().join("bin/tools/kubelet-oracle");
         let mut command = Command::new(&binary);
         command.arg(directory).args(["keel-1", "1s"]).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -180,6 +180,8 @@ pub(super) struct ContainerStatusResponse {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ContainerStatus {
+    #[prost(message, optional, tag = "8")]
+    pub image: Option<ImageSpec>,
     #[prost(int32, tag = "3")]
     pub state: i32,
     #[prost(int64, tag = "5")]

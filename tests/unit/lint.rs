@@ -1,0 +1,187 @@
+//! `kubekeel lint`: verdicts, reasons and lines; no input is a panic.
+
+use kubekeel::lint::{Judged, Named, Verdict, What, judge};
+use kubekeel::manifest::{Component, NodeInputs, render};
+use kubekeel::release::{RELEASES, Release};
+use proptest::prelude::*;
+
+use crate::sample;
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\nspec:\n  containers:\n  - name: c\n    image: x\n";
+
+fn named(name: &str, text: impl AsRef<[u8]>) -> Named {
+    let bytes = text.as_ref().to_vec();
+    Named { name: name.into(), is_link: false, what: What::File(bytes.len() as u64, Some(bytes)) }
+}
+
+fn one(text: &str) -> Judged {
+    judge(&[named("p.yaml", text)], None).remove(0)
+}
+
+/// Every note in a line: its place, whether it is wrong, what it says.
+fn told(judged: &Judged) -> Vec<String> {
+    let line = |line: Option<usize>| line.map_or_else(String::new, |line| format!("{line}: "));
+    judged
+        .notes
+        .iter()
+        .map(|note| format!("{}{}{}", if note.is_wrong { "!" } else { "" }, line(note.line), note.message))
+        .collect()
+}
+
+#[track_caller]
+fn says(text: &str, verdict: Verdict, words: &str) {
+    let judged = one(text);
+    assert_eq!(judged.verdict, verdict, "{judged:#?}");
+    assert!(told(&judged).iter().any(|note| note.contains(words)), "{words:?} in {:#?}", told(&judged));
+}
+
+#[test]
+fn each_file_has_a_verdict_and_a_reason() {
+    use Verdict::{Refused, Runs};
+    assert_eq!(one(POD).notes, []);
+    says(&format!("{POD}---\nkind: Pod\n"), Runs, "!10: only the first document counts");
+    says(&format!("{POD}  hostNetwrok: true\n"), Runs, "spec.hostNetwrok is no field of a pod");
+    says(&format!("{POD}    image: z\n"), Runs, "!9: image is given twice");
+    says(&format!("{POD}    command: [run, yes]\n"), Refused, "!9: yes is a boolean to the kubelet");
+    says(&format!("{POD}    command:\n    - run\n    - 0123\n"), Refused, "the wrong type");
+    says(&POD.replace("  name: p\n", "  name: p\n  uid: abc\n"), Runs, "metadata.uid is set");
+    says(&format!("{POD}  serviceAccountName: x\n"), Refused, "serviceAccountName names a ServiceAccount");
+    says(
+        &format!("{POD}  volumes: [{{name: s, secret: {{secretName: s}}}}]\n"),
+        Refused,
+        "the volume s needs a Secret",
+    );
+    says(&format!("{POD}    envFrom: [{{configMapRef: {{name: s}}}}]\n"), Refused, "envFrom of c needs a ConfigMap");
+    says("apiVersion: v1\nkind: PodList\nitems: []\n", Refused, "this is v1 PodList");
+    says("kind: [\n", Refused, "it is not YAML");
+    says("\u{0}", Refused, "");
+    says("", Refused, "it is empty");
+    let api = POD.replace(
+        "image: x\n",
+        "image: registry.example/kube-apiserver:v1.37.0\n    command: [/bin/kube-apiserver, --nosuch=1]\n",
+    );
+    says(&api, Runs, "kube-apiserver 1.37 has no flag --nosuch");
+    says(
+        &POD.replace("name: p", "name: kube-apiserver\n  namespace: kube-system"),
+        Runs,
+        "whose file is kube-apiserver.yaml",
+    );
+}
+
+#[test]
+fn names_links_sizes_and_twins_are_told() {
+    let other = |name: &str, what| Named { name: name.into(), is_link: false, what };
+    let judged = judge(
+        &[
+            other("z", What::Directory),
+            other("fifo", What::Special),
+            other("large", What::File(11 << 20, None)),
+            other("nowhere", What::Dangling),
+            other("secret", What::Unreadable("Permission denied".into())),
+            other(".p.yaml.swp", What::File(3, None)),
+            Named { is_link: true, ..named("link.yaml", POD.replace("name: p", "name: q")) },
+            named("p.yaml", POD),
+            named("p.yaml.bak", POD),
+            named("u1", POD.replace("name: p", "name: u1\n  uid: same")),
+            named("u2", POD.replace("name: p", "name: u2\n  uid: same")),
+        ],
+        None,
+    );
+    let table: Vec<_> = judged.iter().map(|one| (one.file.clone(), one.verdict.name(), told(one))).collect();
+    insta::assert_debug_snapshot!(table);
+}
+
+#[test]
+fn our_own_manifests_are_well_on_every_minor() {
+    for release in RELEASES.iter().filter(|release: &&Release| release.minor >= 36) {
+        let mut config = sample::config();
+        (config.cluster.release, config.cluster.version) = (release, release.newest());
+        let files: Vec<_> = Component::ALL
+            .iter()
+            .map(|component| {
+                let manifest = render(*component, &config, &NodeInputs::default()).unwrap();
+                named(&format!("{component}.yaml"), manifest.text)
+            })
+            .collect();
+        for judged in judge(&files, Some(release.minor)) {
+            assert_eq!((judged.verdict, judged.notes.clone()), (Verdict::Runs, vec![]), "{judged:#?}");
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_is_warned_of_flags_that_went() {
+    let mut config = sample::config();
+    config.cluster.etcd.extra_args = vec![sample::arg("experimental-initial-corrupt-check", "true")];
+    let etcd = render(Component::Etcd, &config, &NodeInputs::default()).unwrap().text;
+    let judged = |minor| judge(&[named("etcd.yaml", &etcd)], Some(minor)).remove(0);
+    assert_eq!(told(&judged(36)), [""; 0]);
+    assert_eq!(told(&judged(37)), ["!etcd 1.37 has no flag --experimental-initial-corrupt-check"]);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), name in "[.a-z/ \\PC]{0,8}") {
+        let _ = judge(&[named(&name, bytes)], None);
+    }
+
+    #[test]
+    fn no_damaged_pod_is_a_panic(at in 0..POD.len(), cut in 0..40usize, into in "[ -~\\n\\t]{0,12}", minor in prop::option::of(0..99u32)) {
+        let mut text = POD.as_bytes().to_vec();
+        text.splice(at..(at + cut).min(POD.len()), into.bytes());
+        let _ = judge(&[named("p.yaml", &text), named("q.yaml", &text)], minor);
+    }
+
+    /// A tree of pods' words, in places where they may or may not belong.
+    #[test]
+    fn no_tree_is_a_panic(tree in tree()) {
+        let pod = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": tree, "spec": tree});
+        let _ = judge(&[named("p.yaml", pod.to_string())], Some(37));
+        let _ = judge(&[named("p.yaml", format!("apiVersion: v1\nkind: Pod\nspec: {tree}\n"))], Some(37));
+    }
+}
+
+fn tree() -> impl Strategy<Value = serde_json::Value> {
+    let words = prop::sample::select(vec![
+        "name",
+        "namespace",
+        "uid",
+        "containers",
+        "initContainers",
+        "command",
+        "args",
+        "env",
+        "valueFrom",
+        "image",
+        "volumes",
+        "projected",
+        "sources",
+        "secret",
+        "volumeMounts",
+        "ports",
+        "containerPort",
+        "livenessProbe",
+        "httpGet",
+        "port",
+        "etcd",
+        "--feature-gates=a:b=,=c",
+        "--",
+        "--=",
+        "x:v1.37.2",
+        "limits",
+        "requests",
+    ]);
+    let leaf = prop_oneof![
+        words.clone().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<bool>().prop_map(serde_json::Value::from),
+        Just(serde_json::Value::Null),
+    ];
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(serde_json::Value::from),
+            prop::collection::btree_map(words.clone(), inner, 0..5)
+                .prop_map(|map| map.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
