@@ -9,14 +9,15 @@ use super::{Global, Output, output, patches, report};
 use crate::apply::{Generations, Transaction};
 use crate::config::{Config, Facts, Input};
 use crate::error::{Error, Kind, Result};
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::generation::Generation;
 use crate::host::fs::Files;
 use crate::host::signal::Interrupt;
 use crate::host::{facts, lock};
 use crate::layout;
+use crate::manifest;
 use crate::observe;
-use crate::plan::{self, Options, Plan};
+use crate::plan::{self, Options, Plan, Snapshot};
 use crate::preflight;
 use crate::release;
 
@@ -83,6 +84,8 @@ impl Change<'_> {
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
         preflight::check(&inputs, reporter.as_mut())?;
+        let minor = from.input.config()?.cluster.version.minor;
+        known_options(&config, &seen, minor, reporter.as_mut())?;
         let plan = plan::plan(&wants, &config, &seen, Options { force: self.force, snapshot: true })?;
         init::refuse(&plan)?;
         if dry_run {
@@ -119,6 +122,21 @@ fn within_skew(from: &Generation, config: &Config, facts: &Facts) -> Result<()> 
         None => Ok(()),
         Some(reason) => Err(Error::new(Kind::Preflight, reason).hint("nothing was changed")),
     }
+}
+
+/// A new minor must know every flag and gate that the old one took; otherwise what is unknown is told, and the proof says
+/// what becomes of it.
+fn known_options(config: &Config, seen: &Snapshot, from: u32, reporter: &mut dyn Reporter) -> Result<()> {
+    let problems = manifest::unknown_options(config, &seen.inputs)?;
+    if config.cluster.version.minor != from && !problems.is_empty() {
+        let message = format!("{} does not know everything that runs now; nothing was changed", config.cluster.version);
+        return Err(Error::problems(Kind::Preflight, message, problems)
+            .hint("take it out with `kubekeel apply` first, while the old version runs"));
+    }
+    for problem in problems {
+        reporter.event(&Event::Warning { problem });
+    }
+    Ok(())
 }
 
 /// Generations are of a node that runs.

@@ -12,6 +12,7 @@ use crate::config::{self, Arg, Config, HostPathMount};
 use crate::error::{Error, Kind, Problem};
 use crate::layout;
 use crate::patch::Target;
+use crate::release;
 
 mod check;
 mod context;
@@ -159,6 +160,23 @@ pub fn render(component: Component, config: &Config, node: &NodeInputs) -> Resul
         return Ok(Manifest { component, text, digest });
     }
     patched::render(component, config, &pod).map_err(refuse)
+}
+
+/// Flags and feature gates of the static pods that their version does not know, patches included. A component that meets
+/// one ends at once.
+pub fn unknown_options(config: &Config, node: &NodeInputs) -> Result<Vec<Problem>, Error> {
+    let mut problems = vec![];
+    for component in Component::ALL {
+        let Ok(read) = check::read(&render(component, config, node)?.text) else { continue };
+        let containers = read.pod["spec"]["containers"].as_array().into_iter().flatten();
+        for container in containers.filter(|container| container["name"] == component.name()) {
+            let words = ["command", "args"].into_iter().filter_map(|list| container[list].as_array()).flatten();
+            let words: Vec<_> = words.filter_map(serde_json::Value::as_str).collect();
+            let unknown = release::options::unknown(config.cluster.version.minor, component.name(), &words);
+            problems.extend(unknown.into_iter().map(|message| Problem::new(component.field(), message)));
+        }
+    }
+    Ok(problems)
 }
 
 /// The image that a component runs: the configured one, or that of a patch.

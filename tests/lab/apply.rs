@@ -134,6 +134,15 @@ fn a_new_minor_with_a_new_etcd_in_one_swap() {
     assert!(diff.contains("+    image: \"registry.k8s.io/etcd:3.7.0-0\""), "{diff}");
     let back = node.kubekeel(&["upgrade", "apply", "v1.35.1"]);
     assert_eq!(back.status, 2, "{}", back.stderr);
+    // What the new minor does not know any more is named by it, and by us before anything is touched.
+    let gate = with_cluster(
+        "kubernetesVersion: v1.37.2\nscheduler: {extraArgs: [{name: feature-gates, value: AnyVolumeDataSource=true}]}",
+    );
+    let (gone, lines) = apply(&node, &gate);
+    assert_eq!(gone.status, 2, "{}\n{}", gone.stdout, gone.stderr);
+    let error = lines.iter().find(|line| line["event"] == "error").expect("an error");
+    assert!(error.to_string().contains("kube-scheduler 1.37 has no feature gate AnyVolumeDataSource"), "{error}");
+
     let (done, lines) = json(&node, &["upgrade", "apply", "v1.37.2"]);
     assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
     all_ready(&node);

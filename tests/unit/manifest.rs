@@ -4,7 +4,7 @@ use kubekeel::config::{Config, HostPathMount};
 use kubekeel::error::{Error, Kind};
 use kubekeel::manifest::{
     Component, DIGEST_ANNOTATION, FILES_ANNOTATION, NodeInputs, PARTS, TEMPLATES, context_keys, digest, endpoint,
-    files_read_once, image, images, ports, read, render, variables,
+    files_read_once, image, images, ports, read, render, unknown_options, variables,
 };
 use kubekeel::release;
 use proptest::prelude::*;
@@ -18,6 +18,23 @@ fn with(change: impl FnOnce(&mut Config)) -> Config {
     let mut config = sample::config();
     change(&mut config);
     config
+}
+
+#[test]
+fn what_a_minor_does_not_know_is_told_and_what_we_write_is_known() {
+    for release in &release::RELEASES {
+        let config = with(|config| (config.cluster.release, config.cluster.version) = (release, release.newest()));
+        assert_eq!(unknown_options(&config, &NodeInputs::default()).unwrap(), [], "{}", release.minor);
+    }
+    let config = with(|config| {
+        config.cluster.scheduler.extra_args = vec![arg("feature-gates", "AnyVolumeDataSource=true"), arg("v", "2")];
+        config.cluster.etcd.extra_args = vec![arg("no-such-flag", "1")];
+    });
+    let told: Vec<_> =
+        unknown_options(&config, &NodeInputs::default()).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("etcd 1.37 has no flag --no-such-flag"), "{told:?}");
+    assert!(told[1].contains("kube-scheduler 1.37 has no feature gate AnyVolumeDataSource"), "{told:?}");
 }
 
 fn text(component: Component, config: &Config) -> String {
