@@ -1,5 +1,7 @@
 //! A change as a whole: either the new state is proven and kept, or the generation before it is put back and proven.
 
+use std::time::{Duration, Instant};
+
 use super::generations::{Generations, Pending};
 use super::watchdog;
 use crate::config::{Config, Input};
@@ -10,6 +12,7 @@ use crate::host::fs::Files;
 use crate::host::signal::Interrupt;
 use crate::observe;
 use crate::plan::{self, Plan, Snapshot};
+use crate::prove::Prover;
 
 /// A change to a node with a proven generation.
 pub struct Transaction<'a> {
@@ -25,6 +28,10 @@ pub struct Transaction<'a> {
     pub config: &'a Config,
     /// The node's files.
     pub files: &'a Files,
+    /// When the command began.
+    pub began: Instant,
+    /// How long the new pods have to go on running before they are kept.
+    pub min_ready: Duration,
     /// Safe points of the way there; the way back has none.
     pub interrupt: &'a Interrupt,
 }
@@ -43,7 +50,14 @@ impl Transaction<'_> {
         }
         let applied = super::apply(plan, &seen, self.config, self.files, self.interrupt, reporter, self.to).await;
         // Keeping the generation belongs to the change: what cannot be put back later must not stay.
-        let kept = applied.and_then(|_| generations.commit(&self.command, self.input));
+        let stayed = match applied {
+            Ok(_) => {
+                reporter.event(&Event::Proven { elapsed: self.began.elapsed() });
+                self.stay(plan, reporter).await
+            }
+            Err(error) => Err(error),
+        };
+        let kept = stayed.and_then(|()| generations.commit(&self.command, self.input));
         let error = match kept {
             Ok(number) => return generations.end().map(|()| number),
             Err(error) if !plan.changes_anything() => return Err(error),
@@ -61,6 +75,17 @@ impl Transaction<'_> {
                 .hint(format!("generation {number} could not be put back: {}", reason(&second)))
                 .hint(format!("run `kubekeel rollback {number}` when the cause is gone"))),
         }
+    }
+
+    /// The stability window.
+    async fn stay(&self, plan: &Plan, reporter: &mut dyn Reporter) -> Result<()> {
+        let new: Vec<_> = plan.starts.iter().chain(&plan.restarts).copied().collect();
+        if new.is_empty() || self.min_ready.is_zero() {
+            return Ok(());
+        }
+        let seconds = self.min_ready.as_secs();
+        reporter.event(&Event::Work { text: format!("watch the new pods for {seconds} s"), done: 0, total: 1 });
+        Prover::new(self.config, self.files, self.interrupt, reporter).stay(&new, self.min_ready).await
     }
 }
 

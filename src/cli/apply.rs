@@ -1,8 +1,8 @@
 //! `kubekeel apply`: any change of the configuration, as one transaction.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use super::init::{self, Init};
 use super::{Global, Output, output, patches, report};
@@ -32,8 +32,25 @@ pub(super) fn command() -> Command {
     Init::augment_args(Command::new("apply"))
         .about("Changes the configuration of a proven control plane, proves the new one, or puts the old one back")
         .long_about(None)
+        .arg(min_ready_seconds())
         .after_help(EXAMPLES)
 }
+
+/// The stability window, for every command that changes a control plane.
+pub(super) fn min_ready_seconds() -> Arg {
+    Arg::new(MIN_READY)
+        .long(MIN_READY)
+        .value_name("SECONDS")
+        .value_parser(clap::value_parser!(u64))
+        .default_value("5")
+        .help("How long new pods have to go on running before the change is kept")
+}
+
+pub(super) fn min_ready(matches: &ArgMatches) -> Duration {
+    Duration::from_secs(matches.get_one(MIN_READY).copied().unwrap_or_default())
+}
+
+const MIN_READY: &str = "min-ready-seconds";
 
 pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let args = Init::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
@@ -41,6 +58,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         command: "apply".into(),
         dry_run: args.dry_run,
         force: args.force,
+        min_ready: min_ready(matches),
         input: &|from: &Generation, facts: &Facts| match args.config {
             Some(_) => init::input(&args, facts),
             None => Ok(from.input.clone().with(init::overrides(&args))),
@@ -58,6 +76,8 @@ pub(super) struct Change<'a> {
     pub(super) dry_run: bool,
     /// Replace files that somebody edited.
     pub(super) force: bool,
+    /// The stability window.
+    pub(super) min_ready: Duration,
     /// The new configuration, from the generation that runs and what the host contributes.
     pub(super) input: &'a dyn Fn(&Generation, &Facts) -> Result<Input>,
     /// Prints the plan of a dry-run.
@@ -92,6 +112,7 @@ impl Change<'_> {
             reporter.finish();
             return (self.print)(&plan);
         }
+        preflight::health(&config, &files, reporter.as_mut()).await?;
         // Before the first change: an image that cannot be had must not cost a restart.
         preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
         let transaction = Transaction {
@@ -101,12 +122,11 @@ impl Change<'_> {
             input: &input,
             config: &config,
             files: &files,
+            began,
+            min_ready: self.min_ready,
             interrupt: &interrupt,
         };
         let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
-        if result.is_ok() {
-            reporter.event(&Event::Proven { elapsed: began.elapsed() });
-        }
         reporter.finish();
         let number = result?;
         if global.output == Output::Text {

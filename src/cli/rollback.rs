@@ -8,7 +8,6 @@ use super::apply::{only_on_the_machine, proven};
 use super::{Global, Output, init, output, report};
 use crate::apply::{Generations, Transaction};
 use crate::error::{Error, Kind, Result};
-use crate::event::Event;
 use crate::host::fs::Files;
 use crate::host::lock;
 use crate::host::signal::Interrupt;
@@ -41,6 +40,7 @@ pub(super) fn command() -> Command {
     Rollback::augment_args(Command::new("rollback"))
         .about("Puts an older generation back, byte for byte, and proves it")
         .long_about(None)
+        .arg(super::apply::min_ready_seconds())
         .after_help(EXAMPLES)
 }
 
@@ -73,12 +73,11 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         input: &to.input,
         config: &config,
         files: &files,
+        began,
+        min_ready: super::apply::min_ready(matches),
         interrupt: &interrupt,
     };
     let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
-    if result.is_ok() {
-        reporter.event(&Event::Proven { elapsed: began.elapsed() });
-    }
     reporter.finish();
     let number = result?;
     if global.output == Output::Text {

@@ -1,5 +1,7 @@
 //! `kubekeel upgrade`: another version of the control plane, as one transaction.
 
+use std::time::Duration;
+
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::apply::{self, Change};
@@ -52,6 +54,9 @@ struct Apply {
     /// Accepted for kubeadm's sake: nothing is asked
     #[arg(short, long)]
     yes: bool,
+    /// How long new pods have to go on running before the change is kept
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    min_ready_seconds: u64,
 }
 
 pub(super) fn command() -> Command {
@@ -92,12 +97,13 @@ async fn change(global: &Global, args: &Apply, print: &dyn Fn(&Plan) -> Result<(
         Ok(from.input.clone().with(version))
     };
     let command = format!("upgrade to {}", args.version);
-    Change { command, dry_run: args.dry_run, force: args.force, input: &input, print }.run(global).await
+    let min_ready = Duration::from_secs(args.min_ready_seconds);
+    Change { command, dry_run: args.dry_run, force: args.force, min_ready, input: &input, print }.run(global).await
 }
 
 /// A dry-run to a version.
 fn dry(version: Version) -> Apply {
-    Apply { version, dry_run: true, force: false, yes: true }
+    Apply { version, dry_run: true, force: false, yes: true, min_ready_seconds: 0 }
 }
 
 /// The version that runs, and the one that is meant.

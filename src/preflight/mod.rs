@@ -1,6 +1,9 @@
 //! Preflight: is the node fit? A table of pure checks over one look at the machine; all findings are reported at once.
 
 mod checks;
+mod health;
+
+pub use health::health;
 
 use crate::config::{Config, PullPolicy};
 use crate::error::{Error, Kind, Problem, Result};

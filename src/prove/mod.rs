@@ -21,6 +21,7 @@ use crate::host::signal::Interrupt;
 use crate::kubeconfig;
 use crate::layout;
 use crate::manifest::{self, Component};
+use crate::observed::{ContainerState, PodRun};
 use crate::pki::KubeconfigId;
 use ladder::View;
 use probes::Probes;
@@ -115,6 +116,39 @@ impl<'a> Prover<'a> {
     /// Climbs to the top for all of `components`.
     pub async fn prove(&mut self, components: &[Component]) -> Result<()> {
         self.climb(components, Goal::Proven).await
+    }
+
+    /// Proves, after a while, that the same containers still run: a component that comes up can end soon after.
+    pub async fn stay(&mut self, components: &[Component], long: Duration) -> Result<()> {
+        let before = self.containers().await?;
+        let until = Instant::now() + long;
+        while Instant::now() < until {
+            self.interrupt.check()?;
+            tokio::time::sleep(PERIOD).await;
+        }
+        self.climb(components, Goal::Proven).await?;
+        let after = self.containers().await?;
+        let is_new = |component: &&Component| before.get(component.name()) != after.get(component.name());
+        let restarted: Vec<_> = components.iter().filter(is_new).map(|component| component.name()).collect();
+        if restarted.is_empty() {
+            return Ok(());
+        }
+        let message = format!("{} restarted within {} s of being proven", restarted.join(", "), long.as_secs());
+        Err(Error::new(Kind::Step, message).hint("read the log of the container before under /var/log/pods"))
+    }
+
+    /// The running containers of static pods, by name.
+    async fn containers(&mut self) -> Result<BTreeMap<String, Vec<String>>> {
+        let pods = self.look(Goal::Serving).await.pods.map_err(|error| Error::new(Kind::Step, error))?;
+        let mut running = BTreeMap::<String, Vec<String>>::new();
+        for run in pods.into_iter().filter(PodRun::is_alive) {
+            let containers = run.containers.into_iter().filter(|container| container.state == ContainerState::Running);
+            running.entry(run.name).or_default().extend(containers.map(|container| container.id));
+        }
+        for ids in running.values_mut() {
+            ids.sort();
+        }
+        Ok(running)
     }
 
     /// The client that the proof uses, for what has to be written into the cluster.

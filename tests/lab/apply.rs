@@ -94,8 +94,32 @@ fn a_change_is_proven_or_put_back_and_any_generation_comes_back() {
     assert!(!untouched.contains(&"etcd") && untouched.contains(&"kube-apiserver"), "{untouched:?}");
     assert_eq!(numbers(&node), [1, 2]);
 
+    // A component that ends after it was proven: the new pod restarts within the window, and the old one comes back.
+    let leaves = with_cluster("scheduler: {extraArgs: [{name: v, value: \"4\"}]}");
+    node.write(CONFIG, &leaves);
+    let script = format!(
+        "kubekeel apply --config {CONFIG} --min-ready-seconds 10 -o json > /tmp/lines 2>&1 & run=$!
+         until grep -q '\"event\":\"proven\"' /tmp/lines || ! kill -0 $run; do sleep 0.1; done
+         pkill -9 kube-scheduler; wait $run; echo $?; cat /tmp/lines"
+    );
+    let ended = node.exec_ok(&["sh", "-c", &script]);
+    let (status, told) = ended.split_once('\n').expect("a status");
+    assert_eq!(status, "1", "{told}");
+    let lines: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert!(lines.iter().any(|line| line["event"] == "proven"), "{told}");
+    let error = lines.iter().find(|line| line["event"] == "error").expect("an error");
+    assert!(error.to_string().contains("kube-scheduler restarted within 10 s"), "{error}");
+    assert_eq!((tree(&node), numbers(&node)), (second.clone(), vec![1, 2]));
+    all_ready(&node);
+
+    // What is ill already is told, and nothing is blamed on the change.
+    node.exec_ok(&["sh", "-c", "systemctl stop kubelet; pkill -9 kube-scheduler"]);
+    let ill = node.kubekeel(&["apply", "--config", CONFIG]);
+    assert_eq!(ill.status, 2, "{}", ill.stderr);
+    assert!(ill.stderr.contains("kube-scheduler: it is not proven to run"), "{}", ill.stderr);
+
     // The first generation comes back, with the API server down at that.
-    node.exec_ok(&["sh", "-c", "systemctl stop kubelet; pkill -9 kube-apiserver"]);
+    node.exec_ok(&["sh", "-c", "pkill -9 kube-apiserver"]);
     let (done, _) = json(&node, &["rollback", "1"]);
     assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
     assert_eq!(tree(&node), first, "byte for byte");
