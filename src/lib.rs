@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod config;
 pub mod diagnose;
 pub mod error;
+pub mod etcd;
 pub mod event;
 pub mod generation;
 pub mod host;

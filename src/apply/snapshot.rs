@@ -2,12 +2,11 @@
 
 use std::time::SystemTime;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::etcd::{Findings, Inspection};
 use crate::host::etcd::{Credentials, Etcd};
-use crate::host::fs::Files;
+use crate::host::fs::{FileError, Files};
 use crate::layout;
 use crate::pki::CertificateId;
 
@@ -15,41 +14,72 @@ use crate::pki::CertificateId;
 const KEPT: usize = 3;
 /// Bytes that have to stay free beside a snapshot: etcd itself goes on writing.
 const RESERVE: u64 = 64 << 20;
-/// Length of the checksum at the end of a snapshot (`server/etcdserver/api/v3rpc/maintenance.go`).
-const CHECKSUM: usize = 32;
 
-/// Saves a snapshot of the local member and gives its path; what does not match its checksum is not kept.
+/// Saves a snapshot of the local member among those that are kept, and gives its path.
 pub(crate) async fn save(config: &Config, files: &Files, now: SystemTime) -> Result<String> {
+    let fail = |error: FileError| Error::new(Kind::Step, "cannot save a snapshot of etcd").because(&error);
+    files.ensure_directory(layout::SNAPSHOTS, 0o700).map_err(fail)?;
+    files.sweep(layout::SNAPSHOTS).map_err(fail)?;
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let path = format!("{}/{seconds}.db", layout::SNAPSHOTS);
+    save_to(&path, config, files).await?;
+    forget_old(files)?;
+    Ok(path)
+}
+
+/// Saves a snapshot of the local member; what does not match its checksum is not kept.
+pub(crate) async fn save_to(path: &str, config: &Config, files: &Files) -> Result<Findings> {
     let fail = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Kind::Step, "cannot save a snapshot of etcd").because(error)
     };
+    if files.status(path).map_err(|error| fail(&error))?.is_some() {
+        return Err(Error::new(Kind::Configuration, format!("{path} is there already, and stays as it is")));
+    }
     let etcd = connect(config, files).await?;
     let status = etcd.status().await.map_err(|error| fail(&error))?;
     let size = u64::try_from(status.db_size).unwrap_or(0);
-    let free = files.free_bytes(layout::SNAPSHOTS).map_err(|error| fail(&error))?;
+    let (directory, _) = path.rsplit_once('/').unwrap_or_default();
+    let free = files.free_bytes(directory).map_err(|error| fail(&error))?;
     if free < size.saturating_add(RESERVE) {
         let message = format!("etcd's {} MiB do not fit beside {} MiB of free space", size >> 20, free >> 20);
-        return Err(Error::new(Kind::Step, message).hint(format!("free some space for {}", layout::SNAPSHOTS)));
+        return Err(Error::new(Kind::Step, message).hint(format!("free some space for {directory}")));
     }
-    files.ensure_directory(layout::SNAPSHOTS, 0o700).map_err(|error| fail(&error))?;
-    files.sweep(layout::SNAPSHOTS).map_err(|error| fail(&error))?;
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let path = format!("{}/{seconds}.db", layout::SNAPSHOTS);
-    let mut file = files.receive(&path).map_err(|error| fail(&error))?;
-    let mut checksum = Checksum::default();
+    let mut file = files.receive(path).map_err(|error| fail(&error))?;
+    let mut inspection = Inspection::default();
     etcd.snapshot(|piece| {
-        checksum.update(piece);
+        inspection.update(piece);
         file.write(piece)
     })
     .await
     .map_err(|error| fail(&error))?;
-    if !checksum.holds() {
-        return Err(Error::new(Kind::Step, "the snapshot of etcd does not match its checksum")
-            .hint("ask etcd for its health: a database that cannot be read cannot be saved"));
-    }
+    let findings = inspection.end().map_err(|why| {
+        Error::new(Kind::Step, format!("etcd sent a snapshot that is none: {why}"))
+            .hint("ask etcd for its health: a database that cannot be read cannot be saved")
+    })?;
     file.keep().map_err(|error| fail(&error))?;
-    forget_old(files)?;
-    Ok(path)
+    Ok(findings)
+}
+
+/// Reads a snapshot through; the error says why it is none.
+pub(crate) fn verify(path: &str, files: &Files) -> Result<Findings> {
+    let mut inspection = Inspection::default();
+    let fail = |why: &dyn std::fmt::Display| {
+        Error::new(Kind::Configuration, format!("{path} is no snapshot of etcd: {why}"))
+            .hint("`kubekeel etcd snapshot list` names those that are kept")
+    };
+    files.scan(path, |piece| inspection.update(piece)).map_err(|error| fail(&error).because(&error))?;
+    inspection.end().map_err(|why| fail(&why))
+}
+
+/// Paths of the snapshots that are kept, oldest first.
+pub(crate) fn kept(files: &Files) -> Result<Vec<String>> {
+    let names = files
+        .list(layout::SNAPSHOTS)
+        .map_err(|error| Error::new(Kind::Step, "cannot read the snapshots of etcd").because(&error))?;
+    let of_ours = |name: &String| name.strip_suffix(".db").is_some_and(|seconds| seconds.parse::<u64>().is_ok());
+    let mut names: Vec<_> = names.into_iter().filter(of_ours).collect();
+    names.sort_by_key(|name| (name.len(), name.clone()));
+    Ok(names.into_iter().map(|name| format!("{}/{name}", layout::SNAPSHOTS)).collect())
 }
 
 /// The local member, with the credentials that are there for looking after it.
@@ -71,62 +101,9 @@ pub(crate) async fn connect(config: &Config, files: &Files) -> Result<Etcd> {
 }
 
 fn forget_old(files: &Files) -> Result<()> {
-    let fail = |error: &(dyn std::error::Error + 'static)| {
-        Error::new(Kind::Step, "cannot remove an old snapshot").because(error)
-    };
-    let mut names = files.list(layout::SNAPSHOTS).map_err(|error| fail(&error))?;
-    names.retain(|name| name.strip_suffix(".db").is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
-    let surplus = names.len().saturating_sub(KEPT);
-    for name in &names[..surplus] {
-        files.remove(&format!("{}/{name}", layout::SNAPSHOTS)).map_err(|error| fail(&error))?;
+    let kept = kept(files)?;
+    for path in &kept[..kept.len().saturating_sub(KEPT)] {
+        files.remove(path).map_err(|error| Error::new(Kind::Step, "cannot remove an old snapshot").because(&error))?;
     }
     Ok(())
-}
-
-/// The SHA-256 of all bytes but the last 32, and those: they have to be the same.
-#[derive(Default)]
-struct Checksum {
-    hash: Sha256,
-    tail: Vec<u8>,
-}
-
-impl Checksum {
-    fn update(&mut self, piece: &[u8]) {
-        self.tail.extend_from_slice(piece);
-        let known = self.tail.len().saturating_sub(CHECKSUM);
-        self.hash.update(&self.tail[..known]);
-        self.tail.drain(..known);
-    }
-
-    fn holds(self) -> bool {
-        self.hash.finalize().as_slice() == self.tail.as_slice()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn holds(bytes: &[u8], piece: usize) -> bool {
-        let mut checksum = Checksum::default();
-        bytes.chunks(piece).for_each(|piece| checksum.update(piece));
-        checksum.holds()
-    }
-
-    #[test]
-    fn the_checksum_covers_every_byte_in_pieces_of_any_size() {
-        let body = b"a database";
-        let whole = [&body[..], Sha256::digest(body).as_slice()].concat();
-        for piece in 1..=whole.len() {
-            assert!(holds(&whole, piece), "pieces of {piece}");
-        }
-        for length in 0..whole.len() {
-            assert!(!holds(&whole[..length], 7), "the first {length} bytes");
-        }
-        for position in 0..whole.len() {
-            let mut flipped = whole.clone();
-            flipped[position] ^= 1;
-            assert!(!holds(&flipped, 7), "byte {position}");
-        }
-    }
 }

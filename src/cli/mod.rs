@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod etcd;
 mod history;
 mod init;
 mod join;
@@ -70,6 +71,7 @@ pub fn command() -> Command {
         .subcommand(apply::command())
         .subcommand(upgrade::command())
         .subcommand(rollback::command())
+        .subcommand(etcd::command())
         .subcommand(history::command())
         .subcommand(status::command())
         .subcommand(lint::command())
@@ -116,6 +118,7 @@ fn verdict(global: &Global, matches: &ArgMatches) -> Option<Result<u8, Error>> {
 fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
     match matches.subcommand() {
         Some(("render", matches)) => render::run(global, matches),
+        Some(("etcd", matches)) => block_on(etcd::run(global, matches)),
         Some(("history", matches)) => history::run(global, matches),
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("adopt", matches)) => block_on(adopt::run(global, matches)),

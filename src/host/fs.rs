@@ -4,7 +4,7 @@
 //! dot, `pkg/kubelet/config/file.go`), is synced, renamed over its name, and its directory is synced.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -211,6 +211,19 @@ impl Files {
         let file = create(&directory, &target.temporary, 0o600).map_err(fail)?;
         let (name, temporary) = (target.name.to_owned(), target.temporary);
         Ok(Arriving { path: path.to_owned(), directory, name, temporary, file, kept: false })
+    }
+
+    /// Reads a large file in pieces.
+    pub fn scan(&self, path: &str, mut take: impl FnMut(&[u8])) -> Result<(), FileError> {
+        let fail = |source: io::Error| FileError { path: path.into(), action: "read", source };
+        let mut file = std::fs::File::open(self.resolve(path)).map_err(fail)?;
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut piece).map_err(fail)? {
+                0 => return Ok(()),
+                length => take(&piece[..length]),
+            }
+        }
     }
 
     /// Sets the mode of a file that is there already.
