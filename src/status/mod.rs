@@ -167,6 +167,8 @@ pub struct EtcdState {
     pub size: u64,
     /// Bytes at which it refuses to grow.
     pub quota: u64,
+    /// Its alarms, in its own words.
+    pub alarms: Vec<String>,
 }
 
 /// Less free space than this needs a hand.
@@ -217,6 +219,9 @@ impl Status {
         }
         for (path, free) in self.free.iter().filter(|(_, free)| **free < LOW) {
             say(Severity::Attention, path, format!("{} are free", screen::bytes(*free)));
+        }
+        for alarm in self.etcd.iter().flatten().flat_map(|etcd| &etcd.alarms) {
+            say(Severity::Broken, "etcd", alarm.clone());
         }
         if let Some(Ok(etcd)) = &self.etcd
             && etcd.size / 4 >= etcd.quota / 5

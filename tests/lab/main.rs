@@ -7,6 +7,7 @@
 mod adopt;
 mod apply;
 mod cluster;
+mod doctor;
 mod faults;
 mod init;
 #[cfg(feature = "faults")]

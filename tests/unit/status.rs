@@ -42,7 +42,7 @@ fn healthy() -> Status {
         },
         runtime: Some(Ok("containerd v2.4.2".into())),
         certificates: vec![left("admin.conf", false, 364), left("apiserver", false, 365), left("ca", true, 3649)],
-        etcd: Some(Ok(EtcdState { version: "3.7.0".into(), size: 2_400_000, quota: 2 << 30 })),
+        etcd: Some(Ok(EtcdState { version: "3.7.0".into(), size: 2_400_000, quota: 2 << 30, alarms: vec![] })),
         free: [("/var/lib/etcd".to_owned(), 12 << 30)].into(),
         ..Status::default()
     }
