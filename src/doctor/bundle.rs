@@ -12,7 +12,7 @@ use crate::host::fs::Files;
 use crate::host::{self, checkup};
 use crate::kubeconfig;
 use crate::layout;
-use crate::manifest::Component;
+use crate::manifest::{self, Component};
 use crate::observe;
 use crate::pki::KubeconfigId;
 
@@ -116,17 +116,20 @@ fn redactor(config: &Config, files: &Files) -> Redactor {
     redactor
 }
 
-/// A manifest whose variables have no values: nobody knows what somebody put there.
+/// A manifest as JSON whose variables have no values: nobody knows what somebody put there.
 fn without_environment(text: &str) -> String {
-    let hides = |line: &str| line.trim_start().starts_with("value:");
-    let lines = text.lines().map(|line| {
-        if hides(line) {
-            format!("{}value: \"[redacted]\"", &line[..line.len() - line.trim_start().len()])
-        } else {
-            line.to_owned()
+    let Ok(manifest::Read { mut pod, .. }) = manifest::read(text) else {
+        return "it cannot be read, so it is left out".into();
+    };
+    for list in ["/spec/initContainers", "/spec/containers"] {
+        for container in pod.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let variables = container.get_mut("env").and_then(Value::as_array_mut);
+            for variable in variables.into_iter().flatten().filter_map(Value::as_object_mut) {
+                variable.insert("value".into(), "[redacted]".into());
+            }
         }
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    }
+    serde_json::to_string_pretty(&pod).unwrap_or_default()
 }
 
 /// A file in the format of POSIX.1-1988 (ustar).

@@ -19,6 +19,7 @@ use crate::status::look::{self, Looked};
 /// How far back the logs are read. A mirror pod that is refused is tried again every 60-90 s.
 const BACK: Duration = Duration::from_secs(200);
 const LINES: usize = 4000;
+const KUBELET_LINES: usize = 200;
 
 /// Examines the node.
 pub async fn look(files: &Files) -> Result<Exam> {
@@ -40,6 +41,12 @@ async fn examine(files: &Files) -> Result<Exam> {
         service::journal(service::KUBELET, host::now() - BACK, LINES),
         served(&config, files)
     );
+    // What a kubelet before this one complained of is over.
+    let since = evidence.kubelet.as_ref().and_then(service::ServiceStatus::last_start);
+    let mut evidence = evidence;
+    if let Some(since) = since.filter(|since| *since > host::now() - BACK) {
+        evidence.kubelet_log = service::journal(service::KUBELET, since, KUBELET_LINES).await;
+    }
     let directory = lint::look(files, layout::MANIFESTS).unwrap_or_default();
     Ok(Exam {
         manifests: lint::judge(&directory, None),

@@ -82,10 +82,10 @@ const RULES: [Rule; 12] = [
     clock,
     static_pod_path,
     manifests,
+    stale_sandboxes,
     of_init,
     etcd_alarms,
     waiting_for_predecessor,
-    stale_sandboxes,
     mirror_pods,
     served_certificates,
     unfinished_and_drift,
@@ -183,8 +183,14 @@ fn of_init(exam: &Exam) -> Vec<Cause> {
     if all_proven && exam.status.kubelet.running && !expired {
         return vec![];
     }
+    let registered = exam.view.node == Ok(true);
+    let stale: Vec<_> = stale_sandboxes(exam).into_iter().map(|cause| cause.diagnosis.component).collect();
     let all = diagnose::all(&exam.evidence).into_iter();
-    all.map(|diagnosis| Cause { severity: Broken, diagnosis }).collect()
+    // A kubelet tries to register before the API server is there, and says so; two pods of one name fight for its port.
+    all.filter(|diagnosis| !(diagnosis.cause == "registration" && registered))
+        .filter(|diagnosis| !(diagnosis.cause == "port-taken" && stale.contains(&diagnosis.component)))
+        .map(|diagnosis| Cause { severity: Broken, diagnosis })
+        .collect()
 }
 
 fn etcd_alarms(exam: &Exam) -> Vec<Cause> {
@@ -265,8 +271,10 @@ fn short(id: &str) -> &str {
 }
 
 /// What keeps a mirror pod from being made: words of the kubelet's log, and what they mean.
-const MIRROR_CAUSES: [(&str, &str, &str); 6] = [
+const MIRROR_CAUSES: [(&str, &str, &str); 7] = [
     ("webhook", "an admission webhook refuses it", "exclude kube-system from the webhook, or bring its service back"),
+    // The range's maximum becomes the limit, and then the request is above it.
+    ("to cpu limit of", "a LimitRange in kube-system refuses it", "delete the LimitRange from kube-system"),
     ("per container is", "a LimitRange in kube-system refuses it", "delete the LimitRange from kube-system"),
     ("per pod is", "a LimitRange in kube-system refuses it", "delete the LimitRange from kube-system"),
     ("exceeded quota", "a ResourceQuota in kube-system refuses it", "delete the ResourceQuota from kube-system"),

@@ -69,6 +69,7 @@ async fn look_at(files: &Files) -> Result<Looked> {
         node: config.node.name.clone(),
         version: config.cluster.version.to_string(),
         initialised,
+        is_ours: !inventory.entries.is_empty(),
         generation: generation.as_ref().map(proven),
         pending: pending.map(|pending| pending.command),
         certificates: certificates(&config, files),

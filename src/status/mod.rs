@@ -76,6 +76,8 @@ pub struct Status {
     pub version: String,
     /// Whether there is a control plane on this node at all.
     pub initialised: bool,
+    /// Whether we wrote what is there; another tool's pods carry no digest, so only their health can be told.
+    pub is_ours: bool,
     /// The generation that was proven last.
     pub generation: Option<Proven>,
     /// The command that was not finished.
@@ -127,6 +129,13 @@ pub struct ComponentState {
     pub restarts: u32,
     /// Whether its own health port says so.
     pub ready: bool,
+}
+
+impl ComponentState {
+    /// Whether it is proven; of a pod that is not ours, whether it is ready.
+    fn is_well(&self, is_ours: bool) -> bool {
+        self.progress.is_proven() || !is_ours && self.ready
+    }
 }
 
 /// The kubelet.
@@ -191,7 +200,11 @@ impl Status {
             remarks.sort_by_key(|remark| std::cmp::Reverse(remark.severity));
             return remarks;
         }
-        for state in self.components.iter().filter(|state| !state.progress.is_proven()) {
+        if !self.is_ours {
+            let message = "kubekeel did not make it, so what runs is not compared with what should";
+            say(Severity::Attention, "control plane", message.into());
+        }
+        for state in self.components.iter().filter(|state| !state.is_well(self.is_ours)) {
             say(Severity::Broken, state.progress.component.name(), format!("waits for {}", state.progress.waiting));
         }
         if !self.kubelet.running {

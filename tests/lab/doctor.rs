@@ -114,16 +114,23 @@ fn a_pod_that_waits_for_its_predecessor_is_named() {
     node.write(CONFIG, changed);
     let rendered = node.kubekeel(&["render", "--config", CONFIG, "--out", "/tmp/rendered"]);
     assert_eq!(rendered.status, 0, "{}", rendered.stderr);
-    sh(
-        &node,
-        "systemctl stop kubelet; mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
+    let away = "systemctl stop kubelet; mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
         ctr -n k8s.io tasks kill -s SIGKILL $(ctr -n k8s.io containers ls | awk '/kube-apiserver/ {print $1}')
-        cat $(find /tmp/rendered -name kube-scheduler.yaml) > /etc/kubernetes/manifests/.new
-        mv /etc/kubernetes/manifests/.new /etc/kubernetes/manifests/kube-scheduler.yaml
-        systemctl start kubelet; sleep 5",
-    );
-    named(&node, 1, "predecessor", "kube-scheduler", "has seen the API server");
+        systemctl start kubelet; sleep 8";
+    let publish = "cd /etc/kubernetes/manifests; cat $(find /tmp/rendered -name kube-scheduler.yaml) > .new; mv .new kube-scheduler.yaml";
+    sh(&node, away);
+    sh(&node, publish);
+    node.wait_until("predecessor", Duration::from_secs(30), || {
+        let (code, causes) = doctor(&node);
+        (code == 1 && names(&causes, "predecessor", "kube-scheduler", "has seen the API server")).then_some(())
+    });
     named(&node, 1, "manifest-missing", "kube-apiserver", "kube-apiserver.yaml is gone");
+    // A kubelet that is started again knows nothing of the old pod, and starts the new one beside it.
+    sh(&node, "systemctl restart kubelet");
+    node.wait_until("stale sandbox", Duration::from_secs(30), || {
+        let (code, causes) = doctor(&node);
+        (code == 1 && names(&causes, "stale-sandbox", "kube-scheduler", "2 pods")).then_some(())
+    });
     let again = node.kubekeel(&["rollback", "1"]);
     assert_eq!(again.status, 0, "{}", again.stderr);
     well_again(&node);
@@ -147,14 +154,12 @@ fn the_bundle_holds_no_secret() {
     let token = "k3k3k3.0123456789abcdef";
     let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     let config = BASE.replace(
-        "kind: InitConfiguration\n",
-        &format!("kind: InitConfiguration\nbootstrapTokens: [{{token: {token}}}]\ncertificateKey: {key}\n"),
-    );
-    let config = config.replace(
         "kind: ClusterConfiguration\n",
         "kind: ClusterConfiguration\nscheduler: {extraEnvs: [{name: PASSWORD, value: hunter2hunter2}]}\n",
     );
     init_ok(&node, &config);
+    let made = node.kubekeel(&["token", "create", token]);
+    assert_eq!(made.status, 0, "{}", made.stderr);
     // A component that tells secrets, so that it is not by chance that none is found.
     sh(&node, &format!("cat /etc/kubernetes/pki/ca.key /etc/kubernetes/admin.conf /etc/kubernetes/pki/sa.key | sed 's/^/2026-01-01T00:00:00Z stderr F /' >> $(ls /var/log/pods/*scheduler*/*/0.log)
         echo '2026-01-01T00:00:00Z stderr F {token} --certificate-key {key} Bearer '$(kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system create token default) >> $(ls /var/log/pods/*scheduler*/*/0.log)"));

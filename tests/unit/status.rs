@@ -26,6 +26,7 @@ fn healthy() -> Status {
         node_ready: Some(Ok(true)),
         version: "v1.37.2".into(),
         initialised: true,
+        is_ours: true,
         generation: Some(Proven { number: 3, proven: 992_000, command: "apply".into() }),
         components: vec![
             state(Component::Etcd, "etcd:3.7.0-0"),
