@@ -66,7 +66,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         // One that was killed at its very end leaves the empty directory, an earlier one its snapshots.
         if !args.dry_run {
             if args.remove_etcd_snapshots {
-                files.remove_tree(layout::SNAPSHOTS).map_err(unremoved)?;
+                files.remove_tree(layout::SNAPSHOTS).map_err(|errors| unremoved(&errors))?;
             }
             let _ = files.remove_empty_directory(layout::STATE);
         }
@@ -94,7 +94,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-fn unremoved(errors: Vec<FileError>) -> Error {
+fn unremoved(errors: &[FileError]) -> Error {
     let problems = errors.iter().map(|error| Problem::new(&error.path, error.source.to_string())).collect();
     Error::problems(Kind::Step, "snapshots could not be removed", problems)
 }
