@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod diagnose;
+pub mod doctor;
 pub mod error;
 pub mod etcd;
 pub mod event;

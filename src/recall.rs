@@ -76,14 +76,17 @@ impl Guess {
         let version = version.filter(|tag| tag.parse().is_ok_and(|version| supported(&version)));
         // A version that this program does not know must not keep it from looking at the rest.
         let default = (!facts.kubelet_version.as_ref().is_some_and(supported)).then(|| release::NEWEST.newest());
+        // Below another root nothing is detected; any address and name will do for looking at files.
+        let address = facts.default_address.is_none().then(|| "192.0.2.1".to_owned());
+        let name = facts.hostname.is_none().then(|| "unknown".to_owned());
         let authority = self.flag(Component::ApiServer, "client-ca-file");
         Overrides {
-            advertise_address: self.flag(Component::ApiServer, "advertise-address").map(str::to_owned),
+            advertise_address: self.flag(Component::ApiServer, "advertise-address").map(str::to_owned).or(address),
             bind_port: self.flag(Component::ApiServer, "secure-port").and_then(|port| port.parse().ok()),
             certificates_dir: authority.and_then(|path| path.rsplit_once('/')).map(|(dir, _)| dir.to_owned()),
             cri_socket: socket(files).or_else(|| facts.cri_sockets.first().cloned()),
             kubernetes_version: version.or_else(|| default.map(|version| version.to_string())),
-            node_name: self.flag(Component::Etcd, "name").map(str::to_owned),
+            node_name: self.flag(Component::Etcd, "name").map(str::to_owned).or(name),
             ..Overrides::default()
         }
     }

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod doctor;
 mod etcd;
 mod history;
 mod init;
@@ -74,6 +75,7 @@ pub fn command() -> Command {
         .subcommand(etcd::command())
         .subcommand(history::command())
         .subcommand(status::command())
+        .subcommand(doctor::command())
         .subcommand(lint::command())
         .subcommand(reset::command())
         .subcommand(watchdog::command())
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
 /// Commands that look and judge: what they found decides the exit code, and is no failure of theirs.
 fn verdict(global: &Global, matches: &ArgMatches) -> Option<Result<u8, Error>> {
     match matches.subcommand()? {
+        ("doctor", matches) => Some(block_on(doctor::run(global, matches))),
         ("lint", matches) => Some(lint::run(global, matches)),
         ("status", matches) => Some(block_on(status::run(global, matches))),
         _ => None,

@@ -6,8 +6,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use serde_json::json;
 
 use super::{Global, Output, output, report};
-use crate::error::{Error, Kind, Result};
-use crate::host::fs::Files;
+use crate::error::{Error, Kind, Problem, Result};
+use crate::host::fs::{FileError, Files};
 use crate::host::signal::Interrupt;
 use crate::host::{self, lock};
 use crate::layout;
@@ -62,7 +62,14 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let options =
         Options { force: args.force, keep_etcd: args.keep_etcd, remove_snapshots: args.remove_etcd_snapshots };
     let plan = reset::plan(&seen, options);
-    if plan.steps.is_empty() {
+    if seen.inventory.entries.is_empty() {
+        // One that was killed at its very end leaves the empty directory, an earlier one its snapshots.
+        if !args.dry_run {
+            if args.remove_etcd_snapshots {
+                files.remove_tree(layout::SNAPSHOTS).map_err(|errors| unremoved(&errors))?;
+            }
+            let _ = files.remove_empty_directory(layout::STATE);
+        }
         output::print(&match global.output {
             Output::Text => "Nothing was made on this node.".to_owned(),
             Output::Json => json!({"event": "reset", "left": []}).to_string(),
@@ -85,6 +92,11 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         Output::Json => output::print(&json!({"event": "reset", "left": left}).to_string()),
     }
     Ok(())
+}
+
+fn unremoved(errors: &[FileError]) -> Error {
+    let problems = errors.iter().map(|error| Problem::new(&error.path, error.source.to_string())).collect();
+    Error::problems(Kind::Step, "snapshots could not be removed", problems)
 }
 
 fn show(plan: &Plan, output: Output) {

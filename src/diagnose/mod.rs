@@ -60,6 +60,13 @@ pub fn likely(evidence: &Evidence) -> Option<Diagnosis> {
     certain(evidence).or_else(|| RULES.iter().find_map(|rule| rule(evidence)).map(|finding| finding.diagnosis))
 }
 
+/// Every cause that the evidence speaks for, those that leave no doubt first.
+pub fn all(evidence: &Evidence) -> Vec<Diagnosis> {
+    let mut findings: Vec<_> = RULES.iter().filter_map(|rule| rule(evidence)).collect();
+    findings.sort_by_key(|finding| !finding.certain);
+    findings.into_iter().map(|finding| finding.diagnosis).collect()
+}
+
 /// A finding, in the form that rules return.
 #[allow(clippy::unnecessary_wraps, reason = "every rule ends with it")]
 fn finding(

@@ -49,6 +49,9 @@ pub struct Status {
     /// Bytes that the database takes on disk.
     #[prost(int64, tag = "3")]
     pub db_size: i64,
+    /// Alarms and what else is wrong, in etcd's words.
+    #[prost(string, repeated, tag = "8")]
+    pub errors: Vec<String>,
     /// Version of etcd that can read the data, `3.6.0`; empty before etcd 3.6.
     #[prost(string, tag = "11")]
     pub storage_version: String,

@@ -143,7 +143,7 @@ fn roots(pem: &str) -> Result<rustls::RootCertStore, String> {
     Ok(roots)
 }
 
-fn self_signed() -> Result<rustls::ClientConfig, String> {
+pub(super) fn self_signed() -> Result<rustls::ClientConfig, String> {
     let verifier = Arc::new(AnySubject(provider()));
     Ok(builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where the effects are")]
 
 pub mod api;
+pub mod checkup;
 pub mod cri;
 pub mod etcd;
 pub mod evidence;
@@ -15,6 +16,7 @@ pub mod http;
 pub mod lock;
 pub mod machine;
 pub mod ports;
+pub mod routes;
 pub mod service;
 pub mod signal;
 pub mod tree;

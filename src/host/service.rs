@@ -46,9 +46,15 @@ impl ServiceStatus {
         if !self.is_running() {
             return None;
         }
+        self.last_start()
+    }
+
+    /// When its main process was started last, by the wall clock; `None` when it never was.
+    pub fn last_start(&self) -> Option<SystemTime> {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-        SystemTime::now().checked_sub(now.checked_sub(Duration::from_micros(self.started))?)
+        let age = now.checked_sub(Duration::from_micros(self.started)).filter(|_| self.started > 0)?;
+        SystemTime::now().checked_sub(age)
     }
 
     /// Whether the unit exists.

@@ -28,13 +28,30 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// etcd's `--quota-backend-bytes` when it is 0 (`server/storage/quota.go`).
 const DEFAULT_QUOTA: u64 = 2 << 30;
 
+/// A look, and what it was made from.
+pub struct Looked {
+    /// What it says.
+    pub status: Status,
+    /// The configuration that was recalled.
+    pub config: Config,
+    /// The view that the ladder was climbed in.
+    pub view: View,
+    /// The digests that should run.
+    pub digests: BTreeMap<Component, String>,
+}
+
 /// Looks at the node.
 pub async fn look(files: &Files) -> Result<Status> {
+    Ok(closely(files).await?.status)
+}
+
+/// Looks at the node, and keeps what was seen.
+pub async fn closely(files: &Files) -> Result<Looked> {
     // Boxed: a look holds all the connections that it has open at the same time.
     Box::pin(look_at(files)).await
 }
 
-async fn look_at(files: &Files) -> Result<Status> {
+async fn look_at(files: &Files) -> Result<Looked> {
     let Recalled { config, generation, unreadable } = recall(files).await?;
     let mut unseen: BTreeMap<String, String> =
         unreadable.map(|why| (layout::GENERATIONS.into(), why)).into_iter().collect();
@@ -52,6 +69,7 @@ async fn look_at(files: &Files) -> Result<Status> {
         node: config.node.name.clone(),
         version: config.cluster.version.to_string(),
         initialised,
+        is_ours: !inventory.entries.is_empty(),
         generation: generation.as_ref().map(proven),
         pending: pending.map(|pending| pending.command),
         certificates: certificates(&config, files),
@@ -60,20 +78,20 @@ async fn look_at(files: &Files) -> Result<Status> {
         unseen,
         ..Status::default()
     };
+    let desired = |component: Component| {
+        let kept = generation.as_ref().and_then(|generation| generation.manifest_digest(component));
+        Some((component, kept.or_else(|| on_disk.get(&component).cloned().flatten())?))
+    };
+    let digests: BTreeMap<_, _> = Component::ALL.into_iter().filter_map(desired).collect();
+    let mut view = View::default();
     if files.is_machine() {
-        Box::pin(live(&mut status, &config, files, generation.as_ref(), &on_disk)).await;
+        view = Box::pin(live(&mut status, &config, files, &digests)).await;
     }
-    Ok(status)
+    Ok(Looked { status, config, view, digests })
 }
 
 /// What runs.
-async fn live(
-    status: &mut Status,
-    config: &Config,
-    files: &Files,
-    generation: Option<&Generation>,
-    on_disk: &BTreeMap<Component, Option<String>>,
-) {
+async fn live(status: &mut Status, config: &Config, files: &Files, digests: &BTreeMap<Component, String>) -> View {
     let authority = files.read(&format!("{}/ca.crt", config.cluster.certificates_dir)).ok().flatten();
     let authority = authority.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let (kubelet, runtime, health, (node, mirrors), etcd) = tokio::join!(
@@ -104,13 +122,10 @@ async fn live(
     status.etcd = etcd;
     if status.initialised {
         status.node_ready = Some(node.map(|node| node.is_some_and(|node| node.ready)));
-        let desired = |component| {
-            let kept = generation.and_then(|generation| generation.manifest_digest(component));
-            kept.or_else(|| on_disk.get(&component).cloned().flatten())
-        };
         status.components =
-            Component::ALL.map(|component| component_state(component, desired(component), &view)).into();
+            Component::ALL.map(|component| component_state(component, digests.get(&component).cloned(), &view)).into();
     }
+    view
 }
 
 fn component_state(component: Component, desired: Option<String>, view: &View) -> ComponentState {
@@ -162,7 +177,8 @@ async fn etcd(config: &Config, files: &Files) -> Result<EtcdState, String> {
     let status = etcd.status().await.map_err(|error| error.to_string())?;
     let quota = config.cluster.etcd.extra_args.iter().rev().find(|arg| arg.name == "quota-backend-bytes");
     let quota = quota.and_then(|arg| arg.value.parse().ok()).filter(|quota| *quota > 0).unwrap_or(DEFAULT_QUOTA);
-    Ok(EtcdState { version: status.version, size: u64::try_from(status.db_size).unwrap_or(0), quota })
+    let size = u64::try_from(status.db_size).unwrap_or(0);
+    Ok(EtcdState { version: status.version, size, quota, alarms: status.errors })
 }
 
 /// What takes too long is an error of its own kind.

@@ -76,6 +76,8 @@ pub struct Status {
     pub version: String,
     /// Whether there is a control plane on this node at all.
     pub initialised: bool,
+    /// Whether we wrote what is there; another tool's pods carry no digest, so only their health can be told.
+    pub is_ours: bool,
     /// The generation that was proven last.
     pub generation: Option<Proven>,
     /// The command that was not finished.
@@ -129,6 +131,13 @@ pub struct ComponentState {
     pub ready: bool,
 }
 
+impl ComponentState {
+    /// Whether it is proven; of a pod that is not ours, whether it is ready.
+    fn is_well(&self, is_ours: bool) -> bool {
+        self.progress.is_proven() || !is_ours && self.ready
+    }
+}
+
 /// The kubelet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Service {
@@ -167,6 +176,8 @@ pub struct EtcdState {
     pub size: u64,
     /// Bytes at which it refuses to grow.
     pub quota: u64,
+    /// Its alarms, in its own words.
+    pub alarms: Vec<String>,
 }
 
 /// Less free space than this needs a hand.
@@ -189,7 +200,11 @@ impl Status {
             remarks.sort_by_key(|remark| std::cmp::Reverse(remark.severity));
             return remarks;
         }
-        for state in self.components.iter().filter(|state| !state.progress.is_proven()) {
+        if !self.is_ours {
+            let message = "kubekeel did not make it, so what runs is not compared with what should";
+            say(Severity::Attention, "control plane", message.into());
+        }
+        for state in self.components.iter().filter(|state| !state.is_well(self.is_ours)) {
             say(Severity::Broken, state.progress.component.name(), format!("waits for {}", state.progress.waiting));
         }
         if !self.kubelet.running {
@@ -217,6 +232,9 @@ impl Status {
         }
         for (path, free) in self.free.iter().filter(|(_, free)| **free < LOW) {
             say(Severity::Attention, path, format!("{} are free", screen::bytes(*free)));
+        }
+        for alarm in self.etcd.iter().flatten().flat_map(|etcd| &etcd.alarms) {
+            say(Severity::Broken, "etcd", alarm.clone());
         }
         if let Some(Ok(etcd)) = &self.etcd
             && etcd.size / 4 >= etcd.quota / 5

@@ -99,8 +99,18 @@ fn components(status: &Status, paint: Paint) -> Vec<String> {
         let reached = Rung::ALL.iter().filter(|rung| state.progress.rung >= Some(**rung)).count();
         let bar = format!("[{:<6}]", "=".repeat(reached));
         let proven = state.progress.is_proven();
-        let word = if proven { "proven" } else { state.progress.rung.map_or("-", Rung::name) };
-        let severity = if proven { Severity::Well } else { Severity::Broken };
+        let word = match state.progress.rung {
+            Some(Rung::MirrorPod) => "proven",
+            _ if !status.is_ours => {
+                if state.ready {
+                    "ready"
+                } else {
+                    "not ready"
+                }
+            }
+            rung => rung.map_or("-", Rung::name),
+        };
+        let severity = if state.is_well(status.is_ours) { Severity::Well } else { Severity::Broken };
         let since = state.since.map_or_else(|| "-".into(), |since| span(status.now - since));
         lines.push(format!(
             "{:<24}{:<10}{:<9}{since:<7}{:>8}  {}",

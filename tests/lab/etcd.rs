@@ -39,7 +39,7 @@ fn snapshots_are_saved_listed_and_verified() {
         ("echo nothing; cat /root/etcd.db", "no database of etcd"),
         ("(head -c 5000 /root/etcd.db; printf x; tail -c +5002 /root/etcd.db)", "checksum"),
     ] {
-        node.exec_ok(&["sh", "-c", &format!("{damage} > /root/damaged.db")]);
+        node.exec_ok(&["sh", "-c", &format!("({damage}) > /root/damaged.db")]);
         let verdict = node.kubekeel(&["etcd", "snapshot", "verify", "/root/damaged.db", "-o", "json"]);
         assert_eq!(verdict.status, 3, "{damage}: {}", verdict.stdout);
         let error: Value = serde_json::from_str(verdict.stdout.trim()).expect("JSON");

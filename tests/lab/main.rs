@@ -7,6 +7,7 @@
 mod adopt;
 mod apply;
 mod cluster;
+mod doctor;
 mod etcd;
 mod faults;
 mod init;

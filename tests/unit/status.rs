@@ -26,6 +26,7 @@ fn healthy() -> Status {
         node_ready: Some(Ok(true)),
         version: "v1.37.2".into(),
         initialised: true,
+        is_ours: true,
         generation: Some(Proven { number: 3, proven: 992_000, command: "apply".into() }),
         components: vec![
             state(Component::Etcd, "etcd:3.7.0-0"),
@@ -42,7 +43,7 @@ fn healthy() -> Status {
         },
         runtime: Some(Ok("containerd v2.4.2".into())),
         certificates: vec![left("admin.conf", false, 364), left("apiserver", false, 365), left("ca", true, 3649)],
-        etcd: Some(Ok(EtcdState { version: "3.7.0".into(), size: 2_400_000, quota: 2 << 30 })),
+        etcd: Some(Ok(EtcdState { version: "3.7.0".into(), size: 2_400_000, quota: 2 << 30, alarms: vec![] })),
         free: [("/var/lib/etcd".to_owned(), 12 << 30)].into(),
         ..Status::default()
     }

@@ -22,6 +22,7 @@ mod modes;
 mod patches;
 mod plan;
 mod rerun;
+mod reset;
 mod secrets;
 mod signals;
 mod space;
