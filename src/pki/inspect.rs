@@ -83,6 +83,11 @@ impl Certificate {
         pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.clone()), config)
     }
 
+    /// Whether it names itself as its issuer.
+    pub fn is_self_issued(&self) -> bool {
+        X509Certificate::from_der(&self.der).is_ok_and(|(_, own)| own.issuer() == own.subject())
+    }
+
     /// Whether `issuer` signed it; the signature itself is verified.
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
         let (Ok((_, own)), Ok((_, issuer))) =
