@@ -104,7 +104,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
     match matches.subcommand() {
         Some(("render", matches)) => render::run(global, matches),
         Some(("history", matches)) => history::run(global, matches),
-        Some(("certs", matches)) => certs::run(global, matches),
+        Some(("certs", matches)) => block_on(certs::run(global, matches)),
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("adopt", matches)) => block_on(adopt::run(global, matches)),
         Some(("apply", matches)) => block_on(apply::run(global, matches)),

@@ -92,7 +92,7 @@ async fn change(global: &Global, args: &Apply, print: &dyn Fn(&Plan) -> Result<(
         Ok(from.input.clone().with(version))
     };
     let command = format!("upgrade to {}", args.version);
-    Change { command, dry_run: args.dry_run, force: args.force, input: &input, print }.run(global).await
+    Change { command, dry_run: args.dry_run, force: args.force, renew: &[], input: &input, print }.run(global).await
 }
 
 /// A dry-run to a version.

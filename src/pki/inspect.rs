@@ -50,7 +50,11 @@ impl Certificate {
     pub fn parse(bytes: &[u8]) -> Result<Self, CertificateError> {
         let blocks = pem::parse_many(bytes).map_err(|_| CertificateError::Missing)?;
         let block = blocks.into_iter().find(|block| block.tag() == "CERTIFICATE").ok_or(CertificateError::Missing)?;
-        let der = block.into_contents();
+        Self::from_der(block.into_contents())
+    }
+
+    /// Reads a certificate in DER.
+    pub fn from_der(der: Vec<u8>) -> Result<Self, CertificateError> {
         let (rest, parsed) = X509Certificate::from_der(&der).map_err(|_| CertificateError::Damaged)?;
         if !rest.is_empty() {
             return Err(CertificateError::Damaged);

@@ -10,4 +10,4 @@ pub use expiry::{Expiries, Expiry, Managed, Validity};
 pub use inspect::{Certificate, CertificateError, Misfit, misfits};
 pub use issue::{IssueError, Issuer, issue};
 pub use key::{Key, KeyError};
-pub use table::{CertificateId, KubeconfigId, Profile, San, Usage, client_profile, profile, user_profile};
+pub use table::{CertificateId, KubeconfigId, Profile, Renewable, San, Usage, client_profile, profile, user_profile};

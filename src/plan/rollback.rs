@@ -13,7 +13,7 @@ use crate::manifest::Component;
 /// Plans to put a generation back: every file of it byte for byte, none of ours beside it, and exactly its static pods.
 /// `config` is the generation's own.
 pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Plan {
-    let options = Options { force: true, snapshot: false };
+    let options = Options { force: true, ..Options::default() };
     let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
     let manifests = Component::ALL.map(Component::path);
     for path in generation.files.keys().filter(|path| !manifests.contains(path)) {
@@ -47,6 +47,7 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Pl
         .collect();
     let restore = |component: Component, change: Change| Step::Restore { path: component.path(), change };
     pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true }, restore);
+    pods::served(&mut planner, true);
     planner.plan
 }
 

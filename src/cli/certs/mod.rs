@@ -1,6 +1,7 @@
-//! `kubekeel certs`: until when certificates are valid.
+//! `kubekeel certs`: until when certificates are valid, and their renewal.
 
 mod expiration;
+mod renew;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +20,8 @@ const EXAMPLES: &str = "\
 Examples:
   kubekeel certs check-expiration                            until when everything is valid
   kubekeel certs check-expiration --within 30d               exit with 8 when something ends before
-  kubekeel certs check-expiration --prometheus /var/lib/node_exporter/kubekeel.prom";
+  kubekeel certs check-expiration --prometheus /var/lib/node_exporter/kubekeel.prom
+  kubekeel certs renew all --if-within 30d                   renew what ends before, prove it, or put the old ones back";
 
 #[derive(Debug, Args)]
 struct Certs {
@@ -32,6 +34,9 @@ enum Verb {
     /// Says until when the certificates of this node are valid
     #[command(after_help = expiration::EXAMPLES)]
     CheckExpiration(expiration::CheckExpiration),
+    /// Renews certificates with new keys, proves that the new ones are shown, or puts the old ones back
+    #[command(after_help = renew::EXAMPLES)]
+    Renew(renew::Renew),
 }
 
 /// Where the certificates are.
@@ -75,11 +80,12 @@ pub(super) fn command() -> Command {
         .arg_required_else_help(true)
 }
 
-pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
+pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let Certs { verb } =
         Certs::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
     match verb {
         Verb::CheckExpiration(args) => expiration::run(global, &args),
+        Verb::Renew(args) => renew::run(global, &args).await,
     }
 }
 
