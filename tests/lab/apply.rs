@@ -6,7 +6,7 @@ use crate::init::{BASE, CONFIG, PODS, init_ok, uids, with_cluster};
 use crate::node::{Node, Options, Output};
 
 /// Runs a command with `-o json`; gives the output and its JSON lines.
-fn json(node: &Node, arguments: &[&str]) -> (Output, Vec<Value>) {
+pub(crate) fn json(node: &Node, arguments: &[&str]) -> (Output, Vec<Value>) {
     let done = node.kubekeel(&[arguments, &["-o", "json"]].concat());
     let lines =
         done.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")));
@@ -40,7 +40,7 @@ fn restarted(before: &str, after: &str) -> Vec<&'static str> {
     PODS.into_iter().filter(differs).collect()
 }
 
-fn numbers(node: &Node) -> Vec<u64> {
+pub(crate) fn numbers(node: &Node) -> Vec<u64> {
     let (_, lines) = json(node, &["history"]);
     let generations = lines[0]["generations"].as_array().expect("generations").clone();
     assert_eq!(lines[0]["pending"], Value::Null, "{lines:?}");

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests touch the machine themselves")]
 
 mod apply;
+mod certs;
 mod cluster;
 mod faults;
 mod init;
