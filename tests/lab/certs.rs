@@ -76,9 +76,13 @@ fn renewed_certificates_are_shown_and_the_old_ones_come_back_byte_for_byte() {
     assert!(!renewed.iter().any(|path| path.contains("ca.") || path.contains("sa.")), "{renewed:?}");
     let before: Vec<_> = ran.lines().filter(|line| line.starts_with("etcd") || line.starts_with("kube-api")).collect();
     assert!(before.iter().all(|line| uids(&node).contains(line)), "they reread and need no restart");
-    // The API server goes on with its new client certificate towards the kubelet, and etcd with its own.
-    let log = node.kubectl(&["-n", "kube-system", "logs", &format!("kube-scheduler-{}", node.name), "--tail=1"]);
-    assert_eq!(log.status, 0, "{}", log.stderr);
+    // The API server goes on towards the kubelet with its new client certificate; when it notices it, it closes the
+    // connections that it made with the old one, and the request that made it look may end with them.
+    let scheduler = format!("kube-scheduler-{}", node.name);
+    node.wait_until("log", Duration::from_secs(10), || {
+        let log = node.kubectl(&["-n", "kube-system", "logs", &scheduler, "--tail=1"]);
+        (log.status == 0).then_some(())
+    });
 
     let due = node.kubekeel(&["certs", "renew", "all", "--if-within", "30d"]);
     assert_eq!((due.status, due.stdout.trim()), (0, "Nothing has to be renewed."), "{}", due.stderr);
