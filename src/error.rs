@@ -22,6 +22,8 @@ pub enum Kind {
     TimedOut,
     /// Another run holds the lock. Exit 7.
     Locked,
+    /// Not a failure: a certificate has expired, or expires within the time that was asked about. Exit 8.
+    Expiring,
     /// Stopped by SIGINT at a safe point. Exit 130.
     Interrupted,
     /// Stopped by SIGTERM at a safe point. Exit 143.
@@ -39,6 +41,7 @@ impl Kind {
             Self::Drift => 5,
             Self::TimedOut => 6,
             Self::Locked => 7,
+            Self::Expiring => 8,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

@@ -50,6 +50,18 @@ pub enum Event {
         /// Why.
         because: String,
     },
+    /// A port shows the certificate of its file.
+    Served {
+        /// Who shows it.
+        component: Component,
+        /// TCP port.
+        port: u16,
+        /// The file; `None` when the component made one in memory, which nothing can be compared with.
+        certificate: Option<String>,
+        /// Since it was first looked at, seconds.
+        #[serde(serialize_with = "seconds")]
+        elapsed: Duration,
+    },
     /// All static pods are proven.
     Proven {
         /// Since the run began, seconds.

@@ -86,6 +86,8 @@ pub struct Kubeconfig {
     pub user: String,
     /// Embedded client certificate in PEM.
     pub certificate_pem: Option<String>,
+    /// The file that holds the client certificate, when it is not embedded.
+    pub certificate_file: Option<String>,
     /// Embedded client key in PEM.
     pub key_pem: Option<Secret>,
 }
@@ -140,6 +142,7 @@ struct Context {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct User {
+    client_certificate: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<Zeroizing<String>>,
 }
@@ -170,6 +173,7 @@ pub fn parse(bytes: &[u8]) -> Result<Kubeconfig, KubeconfigError> {
         server: cluster.server,
         ca_pem: text(cluster.certificate_authority_data, "certificate authority")?.unwrap_or_default(),
         user: context.user,
+        certificate_file: user.client_certificate,
         certificate_pem: text(user.client_certificate_data, "client certificate")?,
         key_pem,
     })

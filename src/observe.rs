@@ -1,5 +1,7 @@
 //! One look at the machine, before anything is planned.
 
+mod expiry;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ use crate::manifest::{self, Component, NodeInputs};
 use crate::observed::NodeState;
 use crate::pki::{Certificate, CertificateId, Key, KubeconfigId};
 use crate::plan::{CertificateState, FileState, Inventory, KubeconfigState, ManifestEntry, Snapshot};
+
+pub use expiry::expiries;
 
 /// `sha256:<hex>` of bytes.
 pub fn sha256(bytes: &[u8]) -> String {

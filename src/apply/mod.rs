@@ -6,6 +6,7 @@ mod downgrade;
 mod generations;
 mod keys;
 mod pki;
+mod served;
 pub(crate) mod snapshot;
 mod transaction;
 mod watchdog;
@@ -127,7 +128,7 @@ impl Applier<'_> {
             Step::EnsureDirectory { path, mode } => {
                 self.files.ensure_directory(path, *mode).map_err(|error| failed(&error))
             }
-            Step::IssueCertificate { id, new_key, .. } => self.issue_certificate(*id, *new_key),
+            Step::IssueCertificate { id, new_key, reason } => self.issue_certificate(*id, *new_key, reason),
             Step::GenerateServiceAccountKey { new_key } => self.generate_service_account_key(*new_key),
             Step::WriteKubeconfig { id, .. } => self.write_kubeconfig(*id),
             Step::WriteFile { path, mode, content, .. } => {
@@ -147,6 +148,7 @@ impl Applier<'_> {
                 self.flush()?;
                 self.prover().prove(components).await
             }
+            Step::ProveServed { components } => self.prove_served(components).await,
             Step::BindAdministrators => self.bind_administrators().await,
             Step::MarkNode => self.mark_node().await,
             Step::ApplyObjects { parts, titles } => self.apply_objects(parts, titles).await,
@@ -233,6 +235,7 @@ impl Applier<'_> {
             | Step::EndPod { .. }
             | Step::AwaitApiServer
             | Step::Prove { .. }
+            | Step::ProveServed { .. }
             | Step::BindAdministrators
             | Step::MarkNode
             | Step::ApplyObjects { .. }

@@ -7,10 +7,11 @@ use crate::error::{Error, Kind, Result};
 use crate::kubeconfig;
 use crate::layout;
 use crate::pki::{self, Certificate, CertificateId, Issuer, Key, KubeconfigId, Profile};
+use crate::plan::Reason;
 use crate::secret::Secret;
 
 impl Applier<'_> {
-    pub(super) fn issue_certificate(&mut self, id: CertificateId, new_key: bool) -> Result<()> {
+    pub(super) fn issue_certificate(&mut self, id: CertificateId, new_key: bool, reason: &Reason) -> Result<()> {
         let base = self.pki_path(id.base());
         let key = if new_key { self.keys.take()? } else { self.read_key(&format!("{base}.key"))? };
         let profile = pki::profile(id, self.config);
@@ -18,7 +19,7 @@ impl Applier<'_> {
         if new_key {
             // The key's name appears first: a key without a certificate is finished by the next run, the other way
             // round would be a certificate that nobody can use.
-            self.stage(format!("{base}.key"), bytes(&key.private_pem()), 0o600, false);
+            self.stage(format!("{base}.key"), bytes(&key.private_pem()), 0o600, *reason == Reason::Requested);
         }
         self.stage(format!("{base}.crt"), Zeroizing::new(pem.clone().into_bytes()), 0o644, true);
         if profile.ca {

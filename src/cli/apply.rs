@@ -17,6 +17,7 @@ use crate::host::{facts, lock};
 use crate::layout;
 use crate::manifest;
 use crate::observe;
+use crate::pki::Renewable;
 use crate::plan::{self, Options, Plan, Snapshot};
 use crate::preflight;
 use crate::release;
@@ -59,6 +60,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         dry_run: args.dry_run,
         force: args.force,
         min_ready: min_ready(matches),
+        renew: &[],
         input: &|from: &Generation, facts: &Facts| match args.config {
             Some(_) => init::input(&args, facts),
             None => Ok(from.input.clone().with(init::overrides(&args))),
@@ -78,6 +80,8 @@ pub(super) struct Change<'a> {
     pub(super) force: bool,
     /// The stability window.
     pub(super) min_ready: Duration,
+    /// Certificates that are renewed, and nothing else is made that is not there.
+    pub(super) renew: &'a [Renewable],
     /// The new configuration, from the generation that runs and what the host contributes.
     pub(super) input: &'a dyn Fn(&Generation, &Facts) -> Result<Input>,
     /// Prints the plan of a dry-run.
@@ -100,19 +104,26 @@ impl Change<'_> {
         let dry_run = self.dry_run || config.dry_run;
         let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
 
-        let wants = init::wants(None, &config, &files);
+        let mut wants = init::wants(None, &config, &files);
+        if !self.renew.is_empty() {
+            wants.retain(|want| want.is_renewed(self.renew));
+        }
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
         preflight::check(&inputs, reporter.as_mut())?;
         let minor = from.input.config()?.cluster.version.minor;
         known_options(&config, &seen, minor, reporter.as_mut())?;
-        let plan = plan::plan(&wants, &config, &seen, Options { force: self.force, snapshot: true })?;
+        let options = Options { force: self.force, snapshot: true, renew: self.renew.to_vec() };
+        let plan = plan::plan(&wants, &config, &seen, options)?;
         init::refuse(&plan)?;
         if dry_run {
             reporter.finish();
             return (self.print)(&plan);
         }
-        preflight::health(&config, &files, reporter.as_mut()).await?;
+        // Renewal is the cure for what ended.
+        if self.renew.is_empty() {
+            preflight::health(&config, &files, reporter.as_mut()).await?;
+        }
         // Before the first change: an image that cannot be had must not cost a restart.
         preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
         let transaction = Transaction {

@@ -171,7 +171,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     } else {
         None
     };
-    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force, snapshot: false })?;
+    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force, ..Options::default() })?;
     refuse(&plan)?;
     if dry_run {
         reporter.finish();

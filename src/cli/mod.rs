@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod certs;
 mod doctor;
 mod etcd;
 mod history;
@@ -52,7 +53,7 @@ const ABOUT: &str =
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 a step failed, 2 the node is not fit, 3 wrong usage or configuration, 4 a dry-run found changes \
-(with --exit-code), 5 drift, 6 timed out, 7 another run holds the lock, 130 and 143 interrupted";
+(with --exit-code), 5 drift, 6 timed out, 7 another run holds the lock, 8 a certificate expires, 130 and 143 interrupted";
 
 /// The whole command line.
 pub fn command() -> Command {
@@ -66,6 +67,7 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(init::command())
         .subcommand(render::command())
+        .subcommand(certs::command())
         .subcommand(token::command())
         .subcommand(kubeconfig::command())
         .subcommand(adopt::command())
@@ -123,6 +125,7 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("render", matches)) => render::run(global, matches),
         Some(("etcd", matches)) => block_on(etcd::run(global, matches)),
         Some(("history", matches)) => history::run(global, matches),
+        Some(("certs", matches)) => block_on(certs::run(global, matches)),
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("adopt", matches)) => block_on(adopt::run(global, matches)),
         Some(("apply", matches)) => block_on(apply::run(global, matches)),

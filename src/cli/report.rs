@@ -55,6 +55,12 @@ fn line(event: &Event) -> String {
         Event::RollBack { generation, because } => {
             format!("warning: {because}; generation {generation} is put back")
         }
+        Event::Served { component, port, certificate: Some(path), elapsed } => {
+            format!("{component} shows {path} on port {port}, after {:.1} s", elapsed.as_secs_f64())
+        }
+        Event::Served { component, port, certificate: None, .. } => {
+            format!("{component} shows a certificate on port {port} that it made in memory when it started")
+        }
         Event::Proven { elapsed } => {
             format!("proven: all static pods run as rendered, after {:.1} s", elapsed.as_secs_f64())
         }
@@ -133,7 +139,11 @@ impl Reporter for Live {
                 bar.set_position(reached);
                 bar.set_message(pod(progress));
             }
-            Event::Detected { .. } | Event::Warning { .. } | Event::RollBack { .. } | Event::Proven { .. } => {
+            Event::Detected { .. }
+            | Event::Warning { .. }
+            | Event::RollBack { .. }
+            | Event::Served { .. }
+            | Event::Proven { .. } => {
                 let _ = self.screen.println(line(event));
             }
         }

@@ -98,7 +98,9 @@ async fn change(global: &Global, args: &Apply, print: &dyn Fn(&Plan) -> Result<(
     };
     let command = format!("upgrade to {}", args.version);
     let min_ready = Duration::from_secs(args.min_ready_seconds);
-    Change { command, dry_run: args.dry_run, force: args.force, min_ready, input: &input, print }.run(global).await
+    Change { command, dry_run: args.dry_run, force: args.force, renew: &[], min_ready, input: &input, print }
+        .run(global)
+        .await
 }
 
 /// A dry-run to a version.

@@ -73,6 +73,20 @@ async fn probe(host: &str, port: u16, path: &str, trust: &Trust) -> Health {
     }
 }
 
+/// The certificate that a server shows, in DER. Any is taken, but the server has to hold its key.
+pub async fn shown(host: &str, port: u16) -> Result<Vec<u8>, String> {
+    let handshake = async {
+        let stream = tokio::net::TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(self_signed()?));
+        // In TLS 1.3 a server that wants a client certificate says so only after it has shown its own.
+        let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        chain.first().map(|leaf| leaf.as_ref().to_vec()).ok_or_else(|| "it shows no certificate".to_owned())
+    };
+    tokio::time::timeout(TIMEOUT, handshake).await.unwrap_or_else(|_| Err("it does not answer".into()))
+}
+
 async fn get<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S, host: &str, path: &str) -> Health {
     let attempt = async {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

@@ -19,6 +19,7 @@ mod context;
 mod inputs;
 mod patched;
 mod probe;
+mod served;
 mod template;
 pub(crate) mod yaml;
 
@@ -26,6 +27,7 @@ pub use check::{DIGEST_ANNOTATION, FILES_ANNOTATION, Read, ReadError, digest, is
 pub use context::context_keys;
 pub use patched::in_one_layout;
 pub use probe::{HealthEndpoint, Scheme, endpoint, ports};
+pub use served::{Served, served};
 pub use template::{PARTS, TEMPLATES, variables};
 
 /// A component of the control plane that runs as a static pod, in the order in which they depend on each other.

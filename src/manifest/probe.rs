@@ -113,7 +113,7 @@ fn secure_port(component: Component, config: &Config) -> u16 {
     component.argument(config, "secure-port").and_then(|port| port.parse().ok()).unwrap_or(default)
 }
 
-fn loopback(config: &Config) -> IpAddr {
+pub(super) fn loopback(config: &Config) -> IpAddr {
     if config.advertise_address.is_ipv6() {
         std::net::Ipv6Addr::LOCALHOST.into()
     } else {
@@ -121,10 +121,10 @@ fn loopback(config: &Config) -> IpAddr {
     }
 }
 
-struct Url {
-    scheme: Scheme,
-    host: String,
-    port: u16,
+pub(super) struct Url {
+    pub(super) scheme: Scheme,
+    pub(super) host: String,
+    pub(super) port: u16,
 }
 
 /// The first of etcd's metrics URLs; its parts fall back one by one (kubeadm: `GetEtcdProbeEndpoint`).
@@ -134,7 +134,7 @@ fn etcd_metrics(config: &Config) -> Url {
     given.and_then(|urls| urls.split(',').next()).and_then(parse).unwrap_or_else(default)
 }
 
-fn parse(url: &str) -> Option<Url> {
+pub(super) fn parse(url: &str) -> Option<Url> {
     let uri: http::Uri = url.trim().parse().ok()?;
     let scheme = if uri.scheme_str()? == "https" { Scheme::Https } else { Scheme::Http };
     let host = uri.host()?.trim_matches(['[', ']']).to_owned();
@@ -142,7 +142,7 @@ fn parse(url: &str) -> Option<Url> {
 }
 
 /// An address to connect to when a server listens on all of them.
-fn reachable(host: String) -> String {
+pub(super) fn reachable(host: String) -> String {
     match host.as_str() {
         "0.0.0.0" => "127.0.0.1".into(),
         "::" => "::1".into(),

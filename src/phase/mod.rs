@@ -2,7 +2,7 @@
 
 use crate::cluster::Part;
 use crate::manifest::Component;
-use crate::pki::{CertificateId as C, KubeconfigId as K};
+use crate::pki::{CertificateId as C, KubeconfigId as K, Renewable};
 
 /// What a phase says should exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,16 @@ pub enum Want {
 }
 
 impl Want {
+    /// Whether it belongs to a renewal: what is renewed, and what runs with it. Nothing else is made on that occasion.
+    pub fn is_renewed(self, renewed: &[Renewable]) -> bool {
+        match self {
+            Self::Certificate(id) => renewed.contains(&Renewable::Certificate(id)),
+            Self::Kubeconfig(id) => renewed.contains(&Renewable::Kubeconfig(id)),
+            Self::StaticPod(_) | Self::Kubelet | Self::Proof => true,
+            _ => false,
+        }
+    }
+
     /// Whether it is about what runs, and not about the files of a node.
     pub fn needs_a_cluster(self) -> bool {
         matches!(

@@ -50,7 +50,11 @@ impl Certificate {
     pub fn parse(bytes: &[u8]) -> Result<Self, CertificateError> {
         let blocks = pem::parse_many(bytes).map_err(|_| CertificateError::Missing)?;
         let block = blocks.into_iter().find(|block| block.tag() == "CERTIFICATE").ok_or(CertificateError::Missing)?;
-        let der = block.into_contents();
+        Self::from_der(block.into_contents())
+    }
+
+    /// Reads a certificate in DER.
+    pub fn from_der(der: Vec<u8>) -> Result<Self, CertificateError> {
         let (rest, parsed) = X509Certificate::from_der(&der).map_err(|_| CertificateError::Damaged)?;
         if !rest.is_empty() {
             return Err(CertificateError::Damaged);
@@ -81,6 +85,11 @@ impl Certificate {
     pub fn to_pem(&self) -> String {
         let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
         pem::encode_config(&pem::Pem::new("CERTIFICATE", self.der.clone()), config)
+    }
+
+    /// Whether it names itself as its issuer.
+    pub fn is_self_issued(&self) -> bool {
+        X509Certificate::from_der(&self.der).is_ok_and(|(_, own)| own.issuer() == own.subject())
     }
 
     /// Whether `issuer` signed it; the signature itself is verified.

@@ -168,6 +168,33 @@ impl KubeconfigId {
     }
 }
 
+/// What can be renewed: everything that an authority of ours signed, but for the kubelet's, which renews its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub enum Renewable {
+    /// A certificate and its key.
+    Certificate(CertificateId),
+    /// The client certificate in a kubeconfig, and its key.
+    Kubeconfig(KubeconfigId),
+}
+
+impl Renewable {
+    /// All, certificates first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let leaves = CertificateId::ALL.into_iter().filter(|id| id.signer().is_some()).map(Self::Certificate);
+        let kubeconfigs = KubeconfigId::ALL.into_iter().filter(|id| *id != KubeconfigId::Kubelet);
+        leaves.chain(kubeconfigs.map(Self::Kubeconfig))
+    }
+
+    /// kubeadm's name: `apiserver`, `admin.conf`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Certificate(id) => id.name(),
+            Self::Kubeconfig(id) => id.file(),
+        }
+    }
+}
+
 /// What the certificate `id` says in this configuration.
 pub fn profile(id: CertificateId, config: &Config) -> Profile {
     use CertificateId as C;

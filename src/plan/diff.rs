@@ -12,15 +12,17 @@ use crate::kubelet;
 use crate::layout;
 use crate::manifest::{self, Component};
 use crate::phase::Want;
-use crate::pki::{self, CertificateId, KubeconfigId};
+use crate::pki::{self, CertificateId, KubeconfigId, Renewable};
 
 /// What the user decided beyond the configuration.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Replace files that we wrote and somebody edited.
     pub force: bool,
     /// Save a snapshot of etcd before its static pod is replaced.
     pub snapshot: bool,
+    /// Certificates that get a successor with a new key although they fit.
+    pub renew: Vec<Renewable>,
 }
 
 /// Makes the plan.
@@ -47,6 +49,7 @@ pub fn plan(wants: &[Want], config: &Config, seen: &Snapshot, options: Options) 
     let kubelet_files = wants.iter().any(|want| matches!(want, Want::Kubelet | Want::KubeletFiles));
     let kubelet_changes = if kubelet_files { planner.kubelet_files()? } else { false };
     pods::plan(&mut planner, wants, kubelet_changes)?;
+    pods::served(&mut planner, wants.contains(&Want::Proof));
     cluster::plan(&mut planner, wants)?;
     Ok(planner.plan)
 }
@@ -126,7 +129,8 @@ impl Planner<'_> {
         let signer_changes = id.signer().is_some_and(|signer| {
             self.touched.contains(&format!("{}/{}.crt", self.config.cluster.certificates_dir, signer.base()))
         });
-        if misfits.is_empty() && !signer_changes {
+        let requested = self.options.renew.contains(&Renewable::Certificate(id));
+        if misfits.is_empty() && !signer_changes && !requested {
             self.plan.kept.push(certificate_path.clone());
             return self.narrow(&key_path, 0o600);
         }
@@ -147,8 +151,8 @@ impl Planner<'_> {
                 "move the file and its key away; kubekeel then issues a fitting one",
             );
         }
-        let reason = if misfits.is_empty() { Reason::AuthorityChanges } else { Reason::Unfit(misfits) };
-        self.issue(id, reason, key.is_none(), &certificate_path, &key_path);
+        let reason = Reason::of(misfits, requested);
+        self.issue(id, reason, key.is_none() || requested, &certificate_path, &key_path);
     }
 
     fn authority(&self, id: CertificateId) -> Option<&pki::Certificate> {
@@ -220,7 +224,8 @@ impl Planner<'_> {
             Some(Err(error)) => vec![format!("it is unreadable: {error}")],
             Some(Ok(state)) => self.kubeconfig_misfits(id, state),
         };
-        if misfits.is_empty() && !self.touched.contains(&authority) {
+        let requested = self.options.renew.contains(&Renewable::Kubeconfig(id));
+        if misfits.is_empty() && !self.touched.contains(&authority) && !requested {
             self.plan.kept.push(path.clone());
             return self.narrow(&path, 0o600);
         }
@@ -229,7 +234,7 @@ impl Planner<'_> {
                 if misfits.is_empty() { "the certificate authority is new".to_owned() } else { misfits.join("; ") };
             return self.refuse(&path, all, "move the file away; kubekeel then writes a fitting one");
         }
-        let reason = if misfits.is_empty() { Reason::AuthorityChanges } else { Reason::Unfit(misfits) };
+        let reason = Reason::of(misfits, requested);
         self.needs_authority(CertificateId::Ca);
         self.touched.insert(path);
         self.plan.steps.push(Step::WriteKubeconfig { id, reason });
@@ -314,6 +319,17 @@ impl Planner<'_> {
 
     pub(super) fn refuse(&mut self, path: &str, message: impl Into<String>, hint: &str) {
         self.plan.refusals.push(Problem::new(path, message).hint(hint));
+    }
+}
+
+impl Reason {
+    /// Why what is there gets a successor.
+    fn of(misfits: Vec<String>, requested: bool) -> Self {
+        match () {
+            () if requested => Self::Requested,
+            () if misfits.is_empty() => Self::AuthorityChanges,
+            () => Self::Unfit(misfits),
+        }
     }
 }
 

@@ -35,6 +35,7 @@ impl fmt::Display for Step {
                 let names: Vec<_> = components.iter().map(|component| component.name()).collect();
                 write!(f, "prove    {}", names.join(", "))
             }
+            Self::ProveServed { .. } => f.write_str("prove    that every port shows the certificate of its file"),
             Self::BindAdministrators => f.write_str("bind     the administrators' ClusterRoles"),
             Self::MarkNode => f.write_str("mark     the Node as a control plane"),
             Self::ApplyObjects { titles, .. } if titles.len() == 1 => write!(f, "apply    the {}", titles.join("")),
@@ -53,6 +54,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Missing => Ok(()),
             Self::AuthorityChanges => f.write_str(": its certificate authority changes"),
+            Self::Requested => f.write_str(": it is renewed"),
             Self::Unfit(misfits) => write!(f, ": {}", misfits.join("; ")),
         }
     }

@@ -119,6 +119,11 @@ pub enum Step {
         /// Which.
         components: Vec<Component>,
     },
+    /// Prove that every port shows the certificate of its file, after files that are shown were replaced.
+    ProveServed {
+        /// Whose ports.
+        components: Vec<Component>,
+    },
     /// Bind the group of `admin.conf` and the API server's kubelet client to their ClusterRoles.
     BindAdministrators,
     /// Label and taint the Node.
@@ -176,6 +181,8 @@ pub enum Reason {
     AuthorityChanges,
     /// What is there does not fit: wrong SANs, expired, another authority.
     Unfit(Vec<String>),
+    /// Somebody wants a new one, with a new key.
+    Requested,
 }
 
 /// What will be done, and what it will do to what runs.
@@ -200,9 +207,12 @@ pub struct Plan {
 impl Plan {
     /// Whether applying it would change the node; waiting, proving and re-applying the same bindings do not.
     pub fn changes_anything(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| !matches!(step, Step::Prove { .. } | Step::AwaitApiServer | Step::BindAdministrators))
+        self.steps.iter().any(|step| {
+            !matches!(
+                step,
+                Step::Prove { .. } | Step::ProveServed { .. } | Step::AwaitApiServer | Step::BindAdministrators
+            )
+        })
     }
 }
 

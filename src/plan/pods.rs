@@ -119,6 +119,19 @@ pub(super) fn arrange(
     }
 }
 
+/// Has the ports compared with the files, when one that a component shows is replaced.
+pub(super) fn served(planner: &mut Planner<'_>, proof: bool) {
+    let replaced = |path: &String| planner.touched.contains(path) && planner.seen.files.contains_key(path);
+    let shown = manifest::served(planner.config).into_iter().filter_map(|served| served.certificate);
+    let proven = planner.plan.steps.iter().find_map(|step| match step {
+        Step::Prove { components } => Some(components.clone()),
+        _ => None,
+    });
+    if let Some(components) = proven.filter(|_| proof && shown.into_iter().any(|path| replaced(&path))) {
+        planner.plan.steps.push(Step::ProveServed { components });
+    }
+}
+
 impl Readiness {
     /// Compares what runs with the digest that should; without one everything that runs has to end.
     pub(super) fn of(component: Component, change: Option<Change>, digest: Option<&str>, seen: &Snapshot) -> Self {

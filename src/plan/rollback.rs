@@ -16,7 +16,7 @@ use crate::manifest::{self, Component};
 /// objects in the cluster.
 /// `config` is the generation's own.
 pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Result<Plan> {
-    let options = Options { force: true, snapshot: false };
+    let options = Options { force: true, ..Options::default() };
     let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
     // First, because it needs the etcd that runs, and nothing is changed yet when it fails.
     planner.plan.steps.extend(older_etcd(generation, seen).map(|minor| Step::DowngradeEtcd { minor }));
@@ -53,6 +53,7 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Re
     let restore = |component: Component, change: Change| Step::Restore { path: component.path(), change };
     pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true }, restore);
     cluster::put_back(&mut planner)?;
+    pods::served(&mut planner, true);
     Ok(planner.plan)
 }
 

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod apply;
+mod certs;
 mod cluster;
 mod doctor;
 mod etcd;

@@ -115,7 +115,14 @@ fn uploaded_certificates_are_a_nonce_and_a_sealed_text() {
 fn the_join_command_pins_the_key_of_the_authority() {
     let ca_pem = include_str!("../data/pki/RSA-2048/ca.crt").to_owned();
     let server = "https://192.0.2.10:6443".to_owned();
-    let admin = Kubeconfig { server, ca_pem, user: String::new(), certificate_pem: None, key_pem: None };
+    let admin = Kubeconfig {
+        server,
+        ca_pem,
+        user: String::new(),
+        certificate_pem: None,
+        certificate_file: None,
+        key_pem: None,
+    };
     let token = "abcdef.0123456789abcdef".parse().unwrap();
     let command = cluster::join_command(&admin, &token, None).unwrap();
     let (front, pin) = command.split_once(" --discovery-token-ca-cert-hash sha256:").unwrap();

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 mod concurrent;
 mod drift;
+mod expiry;
 mod inventory;
 #[cfg(feature = "faults")]
 mod kill;
