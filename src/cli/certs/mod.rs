@@ -85,7 +85,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         Certs::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
     match verb {
         Verb::CheckExpiration(args) => expiration::run(global, &args),
-        Verb::Renew(args) => renew::run(global, &args).await,
+        Verb::Renew(args) => Box::pin(renew::run(global, &args)).await,
     }
 }
 

@@ -68,10 +68,8 @@ pub(super) async fn run(global: &Global, args: &Renew) -> Result<()> {
         }
         return Ok(());
     }
-    let command = match args.names.iter().any(|name| name == ALL) {
-        true => "certs renew all".to_owned(),
-        false => format!("certs renew {}", args.names.join(" ")),
-    };
+    let all = args.names.iter().any(|name| name == ALL);
+    let command = if all { "certs renew all".to_owned() } else { format!("certs renew {}", args.names.join(" ")) };
     let change = Change {
         command,
         dry_run: args.dry_run,
