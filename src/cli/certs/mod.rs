@@ -3,6 +3,7 @@
 mod expiration;
 mod renew;
 mod request;
+mod timer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +39,9 @@ enum Verb {
     /// Renews certificates with new keys, proves that the new ones are shown, or puts the old ones back
     #[command(after_help = renew::EXAMPLES)]
     Renew(renew::Renew),
+    /// Installs a systemd timer that renews what ends soon
+    #[command(after_help = timer::EXAMPLES)]
+    InstallTimer(timer::InstallTimer),
     /// Makes keys and signing requests for certificates that an authority elsewhere signs
     #[command(after_help = request::EXAMPLES)]
     GenerateCsr(request::GenerateCsr),
@@ -101,6 +105,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     match verb {
         Verb::CheckExpiration(args) => expiration::run(global, &args),
         Verb::Renew(args) => renew::run(global, &args).await,
+        Verb::InstallTimer(args) => timer::run(global, &args).await,
         Verb::GenerateCsr(args) => request::generate(global, &args),
         Verb::CertificateKey => request::certificate_key(global),
     }
