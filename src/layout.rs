@@ -36,6 +36,12 @@ pub const PENDING: &str = "/var/lib/kubekeel/pending.json";
 pub const SNAPSHOTS: &str = "/var/lib/kubekeel/snapshots";
 /// The unit that finishes what a run that died had begun.
 pub const WATCHDOG: &str = "/etc/systemd/system/kubekeel-watchdog.service";
+/// Directory of the units of this machine; what we put there belongs to no generation.
+pub const UNITS: &str = "/etc/systemd/system/";
+/// The unit that renews certificates which end soon.
+pub const RENEWAL_SERVICE: &str = "/etc/systemd/system/kubekeel-certs-renew.service";
+/// The unit that says when.
+pub const RENEWAL_TIMER: &str = "/etc/systemd/system/kubekeel-certs-renew.timer";
 /// Held with `flock` from observing to the end of a run.
 pub const LOCK: &str = "/run/kubekeel.lock";
 

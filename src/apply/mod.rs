@@ -8,6 +8,7 @@ mod keys;
 mod pki;
 mod served;
 pub(crate) mod snapshot;
+mod timer;
 mod transaction;
 mod watchdog;
 
@@ -35,6 +36,7 @@ use crate::token::{CertificateKey, Token};
 use keys::KeyPool;
 
 pub use generations::Generations;
+pub use timer::{Schedule, install_timer, remove_timer};
 pub use transaction::Transaction;
 pub use watchdog::watch;
 

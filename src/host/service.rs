@@ -144,6 +144,15 @@ pub async fn reload() -> Result<(), ServiceError> {
     run("systemctl", &["daemon-reload"]).await.map(drop)
 }
 
+/// Whether systemd understands a calendar expression; its words when it does not.
+pub async fn check_calendar(expression: &str) -> Result<(), ServiceError> {
+    if expression.contains(char::is_control) {
+        let message = "it contains a control character".to_owned();
+        return Err(ServiceError { command: "systemd-analyze calendar".into(), message });
+    }
+    run("systemd-analyze", &["calendar", "--", expression]).await.map(drop)
+}
+
 /// The last lines that a unit wrote since `since`, oldest first. What it said before it was configured is no evidence.
 pub async fn journal(unit: &str, since: SystemTime, lines: usize) -> Vec<String> {
     let lines = lines.to_string();

@@ -68,13 +68,40 @@ pub fn issue(profile: &Profile, key: &Key, issuer: Option<&Issuer>, now: SystemT
     ))
 }
 
+/// A certificate signing request (PKCS#10, RFC 2986) in PEM: subject and names. The usages are the authority's to say, as
+/// with kubeadm.
+pub fn request(profile: &Profile, key: &Key) -> Result<String, IssueError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject(profile);
+    params.subject_alt_names = names(profile)?;
+    let request = params.serialize_request(&key.0).map_err(|error| IssueError::Backend(error.to_string()))?;
+    Ok(pem::encode_config(
+        &pem::Pem::new("CERTIFICATE REQUEST", request.der().to_vec()),
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    ))
+}
+
+fn subject(profile: &Profile) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    if let Some(organization) = &profile.organization {
+        name.push(DnType::OrganizationName, organization.as_str());
+    }
+    name.push(DnType::CommonName, profile.common_name.as_str());
+    name
+}
+
+fn names(profile: &Profile) -> Result<Vec<SanType>, IssueError> {
+    let name = |san: &San| match san {
+        San::Ip(address) => Ok(SanType::IpAddress(*address)),
+        San::Dns(name) => name.clone().try_into().map(SanType::DnsName).map_err(|_| IssueError::Name(name.clone())),
+    };
+    profile.sans.iter().map(name).collect()
+}
+
 fn params(profile: &Profile, now: SystemTime) -> Result<CertificateParams, IssueError> {
     let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    if let Some(organization) = &profile.organization {
-        params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
-    }
-    params.distinguished_name.push(DnType::CommonName, profile.common_name.as_str());
+    params.distinguished_name = subject(profile);
+    params.subject_alt_names = names(profile)?;
     params.serial_number = Some(serial()?);
     params.not_before = OffsetDateTime::from(now - BACKDATE);
     params.not_after = OffsetDateTime::from(now) + profile.validity;
@@ -95,12 +122,6 @@ fn params(profile: &Profile, now: SystemTime) -> Result<CertificateParams, Issue
             Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
         })
         .collect();
-    for san in &profile.sans {
-        params.subject_alt_names.push(match san {
-            San::Ip(address) => SanType::IpAddress(*address),
-            San::Dns(name) => SanType::DnsName(name.clone().try_into().map_err(|_| IssueError::Name(name.clone()))?),
-        });
-    }
     Ok(params)
 }
 

@@ -32,7 +32,7 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Re
     }
     let surplus = seen.inventory.entries.iter().filter(|(path, entry)| {
         let made = entry.digest.is_some() || seen.files.get(*path).is_some_and(|state| !state.digest.is_empty());
-        made && !generation.files.contains_key(*path)
+        made && !path.starts_with(layout::UNITS) && !generation.files.contains_key(*path)
     });
     for (path, _) in surplus {
         planner.touched.insert(path.clone());

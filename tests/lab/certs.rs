@@ -141,6 +141,39 @@ fn who_does_not_reread_is_named_and_restarted() {
     assert_eq!(numbers(&node), [1, 2]);
 }
 
+/// The timer's own run: systemd starts it, and it renews what ends soon.
+#[test]
+fn the_timer_renews_and_goes_without_a_trace() {
+    const UNITS: &str = "/etc/systemd/system";
+    let node = Node::up("timer", &Options::default());
+    init_ok(&node, BASE);
+    let before = node.exec_ok(&["ls", UNITS]);
+    let wrong = node.kubekeel(&["certs", "install-timer", "--on-calendar", "when it rains"]);
+    assert_eq!(wrong.status, 3, "{}", wrong.stderr);
+    assert_eq!(node.exec_ok(&["ls", UNITS]), before);
+
+    let install = ["certs", "install-timer", "--if-within", "400d", "--on-calendar", "Sat *-*-* 03:00"];
+    assert_eq!(node.kubekeel(&install).status, 0);
+    let verify = node.exec(&["sh", "-c", &format!("systemd-analyze verify {UNITS}/kubekeel-certs-renew.*")]);
+    assert_eq!((verify.status, verify.stdout.as_str(), verify.stderr.as_str()), (0, "", ""));
+    let next = node.exec_ok(&["systemctl", "list-timers", "--no-pager", "kubekeel-certs-renew.timer"]);
+    assert!(next.contains("Sat ") && next.contains("kubekeel-certs-renew.service"), "{next}");
+    assert_eq!(node.exec_ok(&["systemctl", "is-enabled", "kubekeel-certs-renew.timer"]).trim(), "enabled");
+    node.exec_ok(&["systemctl", "start", "kubekeel-certs-renew.service"]);
+    assert_eq!(numbers(&node), [1, 2]);
+    assert_shown(&node);
+
+    // Units belong to the node and to no generation: the way back leaves them alone.
+    let units = node.exec_ok(&["ls", UNITS]);
+    assert_eq!(node.kubekeel(&["rollback", "1"]).status, 0);
+    assert_eq!(node.exec_ok(&["ls", UNITS]), units);
+    assert_eq!(node.kubekeel(&["certs", "install-timer", "--remove"]).status, 0);
+    let left = node.exec_ok(&["sh", "-c", &format!("ls {UNITS}; ls {UNITS}/timers.target.wants 2> /dev/null || true")]);
+    assert!(!left.contains("kubekeel-certs"), "{left}");
+    let again = node.kubekeel(&["certs", "install-timer", "--remove"]);
+    assert_eq!((again.status, again.stdout.trim()), (0, "There is no timer of kubekeel's."), "{}", again.stderr);
+}
+
 /// The night on which everything has expired: nothing answers, and one command brings it back.
 #[test]
 fn what_has_expired_comes_back() {

@@ -2,6 +2,8 @@
 
 mod expiration;
 mod renew;
+mod request;
+mod timer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +39,14 @@ enum Verb {
     /// Renews certificates with new keys, proves that the new ones are shown, or puts the old ones back
     #[command(after_help = renew::EXAMPLES)]
     Renew(renew::Renew),
+    /// Installs a systemd timer that renews what ends soon
+    #[command(after_help = timer::EXAMPLES)]
+    InstallTimer(timer::InstallTimer),
+    /// Makes keys and signing requests for certificates that an authority elsewhere signs
+    #[command(after_help = request::EXAMPLES)]
+    GenerateCsr(request::GenerateCsr),
+    /// Prints a new key that uploaded certificates can be encrypted with
+    CertificateKey,
 }
 
 /// Where the certificates are.
@@ -64,10 +74,19 @@ impl Place {
         let Some(path) = &self.config else {
             return Generations::new(files).newest()?.map(|newest| newest.input.config()).transpose();
         };
+        Self::read(Some(path), files).map(Some)
+    }
+
+    /// The configuration, with what this host contributes when none is given and none runs.
+    fn complete(&self, files: &Files) -> Result<Config> {
+        self.given(files)?.map_or_else(|| Self::read(None, files), Ok)
+    }
+
+    fn read(path: Option<&PathBuf>, files: &Files) -> Result<Config> {
         let (hostname, default_address) = (facts::hostname(), facts::default_address());
         let facts = Facts { hostname, default_address, ..Facts::default() };
-        let input = Input { source: Some(init::read_config(path)?), facts, ..Input::default() };
-        patches::read(input, files)?.config().map(Some)
+        let source = path.map(|path| init::read_config(path)).transpose()?;
+        patches::read(Input { source, facts, ..Input::default() }, files)?.config()
     }
 }
 
@@ -86,6 +105,9 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     match verb {
         Verb::CheckExpiration(args) => expiration::run(global, &args),
         Verb::Renew(args) => Box::pin(renew::run(global, &args)).await,
+        Verb::InstallTimer(args) => timer::run(global, &args).await,
+        Verb::GenerateCsr(args) => request::generate(global, &args),
+        Verb::CertificateKey => request::certificate_key(global),
     }
 }
 

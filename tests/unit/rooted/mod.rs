@@ -22,6 +22,7 @@ mod kill;
 mod modes;
 mod patches;
 mod plan;
+mod requests;
 mod rerun;
 mod reset;
 mod secrets;
