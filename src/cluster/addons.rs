@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Object, config_map, rbac, sign};
-use crate::config::Config;
+use crate::config::{Cluster, Config};
 use crate::error::{Error, Kind, Result};
 use crate::kubeconfig;
 use crate::kubelet;
@@ -38,9 +38,10 @@ pub(super) fn coredns(config: &Config, live: &BTreeMap<String, Value>) -> Result
 
 /// The image's name has one level more where it is at home, and only there (`images/images.go`, `GetDNSImage`).
 fn coredns_image(config: &Config) -> String {
-    let repository = &config.cluster.image_repository;
+    let Cluster { dns, image_repository, release, .. } = &config.cluster;
+    let repository = dns.image_repository.as_ref().unwrap_or(image_repository);
     let name = if repository == "registry.k8s.io" { "coredns/coredns" } else { "coredns" };
-    format!("{repository}/{name}:{}", config.cluster.release.coredns)
+    format!("{repository}/{name}:{}", dns.image_tag.as_deref().unwrap_or(release.coredns))
 }
 
 /// kube-proxy.

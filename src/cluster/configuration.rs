@@ -41,8 +41,16 @@ fn cluster_configuration(config: &Config) -> Value {
     let cluster = &config.cluster;
     let mut api_server = component(&cluster.api_server);
     put(&mut api_server, "certSANs", json!(cluster.api_server_cert_sans));
-    let addon =
-        |phase| if phase::is_skipped(phase, &config.skip_phases) { json!({"disabled": true}) } else { json!({}) };
+    let addon = |phase| {
+        let mut fields = Map::new();
+        if phase::is_skipped(phase, &config.skip_phases) {
+            fields.insert("disabled".into(), true.into());
+        }
+        fields
+    };
+    let mut dns = addon("addon/coredns");
+    put(&mut dns, "imageRepository", json!(cluster.dns.image_repository));
+    put(&mut dns, "imageTag", json!(cluster.dns.image_tag));
     let mut document = json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "ClusterConfiguration",
@@ -52,7 +60,7 @@ fn cluster_configuration(config: &Config) -> Value {
         "certificatesDir": cluster.certificates_dir,
         "clusterName": cluster.name,
         "controllerManager": component(&cluster.controller_manager),
-        "dns": addon("addon/coredns"),
+        "dns": dns,
         "encryptionAlgorithm": algorithm(cluster.key_algorithm),
         "etcd": {"local": etcd(&cluster.etcd)},
         "imageRepository": cluster.image_repository,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value as Json;
 
 use super::fields::{Fields, Item, Path};
-use super::given::{Given, Origin, Wrong, did_you_mean, quoted};
+use super::given::{Given, Wrong, did_you_mean, quoted};
 use super::init::{args, envs};
 use super::{Arg, Component, HostPathMount, value};
 
@@ -23,8 +23,8 @@ pub(super) struct Cluster {
     pub(super) scheduler: Component,
     pub(super) dns_disabled: bool,
     pub(super) proxy_disabled: bool,
-    /// `dns.imageRepository` and `dns.imageTag`, refused while `CoreDNS` is wanted.
-    pub(super) dns_image: Vec<Origin>,
+    pub(super) dns_image_repository: Option<Given<String>>,
+    pub(super) dns_image_tag: Option<Given<String>>,
     pub(super) certificates_dir: Option<Given<String>>,
     pub(super) image_repository: Option<Given<String>>,
     pub(super) name: Option<Given<String>>,
@@ -71,8 +71,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Cluster {
     });
     fields.object("dns", |dns| {
         cluster.dns_disabled = dns.boolean("disabled").unwrap_or_default();
-        let image = [dns.string("imageRepository"), dns.string("imageTag")];
-        cluster.dns_image = image.into_iter().flatten().map(|given| given.origin).collect();
+        cluster.dns_image_repository = dns.string("imageRepository");
+        cluster.dns_image_tag = dns.string("imageTag");
     });
     fields.object("proxy", |proxy| cluster.proxy_disabled = proxy.boolean("disabled").unwrap_or_default());
     cluster

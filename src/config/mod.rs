@@ -167,6 +167,8 @@ pub struct Cluster {
     pub image_repository: String,
     /// `etcd.local`.
     pub etcd: LocalEtcd,
+    /// `dns`.
+    pub dns: Dns,
     /// `networking`.
     pub networking: Networking,
     /// `apiServer`.
@@ -211,6 +213,15 @@ pub struct LocalEtcd {
     pub server_cert_sans: Vec<String>,
     /// `peerCertSANs`.
     pub peer_cert_sans: Vec<String>,
+}
+
+/// `dns`; whether it is disabled is among the phases to skip.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dns {
+    /// `imageRepository`, else the cluster's.
+    pub image_repository: Option<String>,
+    /// `imageTag`, else the release's.
+    pub image_tag: Option<String>,
 }
 
 /// `networking`.

@@ -9,7 +9,7 @@ use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::Timeouts as GivenTimeouts;
 use super::network::{Subnets, networking};
 use super::{
-    BootstrapToken, Cluster, Config, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, node, value,
+    BootstrapToken, Cluster, Config, Dns, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, node, value,
 };
 use crate::patch::Patches;
 use crate::release::{self, RELEASES, Release, Version};
@@ -57,7 +57,7 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     let context = Context { overrides, facts, problems, broken };
     let mut detected = vec![];
     let skipped = skip_phases(context, std::mem::take(&mut init.skip_phases), &cluster);
-    refuse_phases(problems, &skipped, init.bootstrap_tokens.as_ref(), kube_proxy.as_ref(), &cluster.dns_image);
+    refuse_phases(problems, &skipped, init.bootstrap_tokens.as_ref(), kube_proxy.as_ref());
     let bind_port = overrides.bind_port.map(|port| Given::flag("--apiserver-bind-port", i64::from(port)));
     let bind_port =
         bind_port.or(init.bind_port).unwrap_or_else(|| Given::default("localAPIEndpoint.bindPort", BIND_PORT));
@@ -122,17 +122,10 @@ fn skip_phases(context: Context<'_>, given: Vec<Given<String>>, cluster: &GivenC
 }
 
 /// What is given for a phase that this version does not do would be ignored, so it is refused while the phase is wanted.
-fn refuse_phases(
-    problems: &Problems,
-    skipped: &[String],
-    tokens: Option<&Origin>,
-    kube_proxy: Option<&Origin>,
-    dns_image: &[Origin],
-) {
+fn refuse_phases(problems: &Problems, skipped: &[String], tokens: Option<&Origin>, kube_proxy: Option<&Origin>) {
     let tokens = tokens.into_iter().map(|origin| (origin, "bootstrap-token"));
     let kube_proxy = kube_proxy.into_iter().map(|origin| (origin, "addon/kube-proxy"));
-    let dns_image = dns_image.iter().map(|origin| (origin, "addon/coredns"));
-    for (origin, phase) in tokens.chain(kube_proxy).chain(dns_image) {
+    for (origin, phase) in tokens.chain(kube_proxy) {
         if !phase::is_skipped(phase, skipped) {
             let hint = format!("add {phase} to skipPhases");
             problems.add(origin, Wrong::new("not supported yet").hint(hint));
@@ -222,6 +215,10 @@ fn complete(
             .optional(repository, value::image_repository)
             .unwrap_or_else(|| IMAGE_REPOSITORY.into()),
         etcd: etcd(context, given.etcd),
+        dns: Dns {
+            image_repository: context.optional(given.dns_image_repository, value::image_repository),
+            image_tag: context.optional(given.dns_image_tag, value::image_tag),
+        },
         networking,
         api_server: given.api_server,
         api_server_cert_sans: context.all(sans, |san| value::san(&san.to_lowercase())),

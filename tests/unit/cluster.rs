@@ -43,6 +43,8 @@ fn every_setting_of_the_cluster_is_uploaded() {
     cluster.etcd.image_tag = Some("3.7.0-1".into());
     cluster.etcd.server_cert_sans = vec!["etcd.example.com".into()];
     cluster.certificate_validity = Duration::from_millis(5_400_500);
+    cluster.dns.image_repository = Some("dns.example.com".into());
+    cluster.dns.image_tag = Some("v1.13.0".into());
     config.skip_phases = vec!["addon/kube-proxy".into()];
     let objects = objects(&config, &BTreeMap::new());
     let text = objects["ConfigMap kube-system/kubeadm-config"]["data"]["ClusterConfiguration"].as_str().unwrap();
@@ -76,6 +78,9 @@ fn images_follow_the_release_and_the_repository() {
         images(&config),
         ["mirror.example.com/k8s/coredns:v1.14.2", "mirror.example.com/k8s/kube-proxy:v1.36.3_keel"]
     );
+    config.cluster.dns.image_repository = Some("registry.k8s.io".into());
+    config.cluster.dns.image_tag = Some("v1.13.0".into());
+    assert_eq!(images(&config)[0], "registry.k8s.io/coredns/coredns:v1.13.0");
 }
 
 #[test]

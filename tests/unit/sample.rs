@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kubekeel::config::{
-    Arg, BootstrapToken, Cluster, Component, Config, KeyAlgorithm, LocalEtcd, Networking, NodeRegistration, PullPolicy,
-    Taint, Timeouts,
+    Arg, BootstrapToken, Cluster, Component, Config, Dns, KeyAlgorithm, LocalEtcd, Networking, NodeRegistration,
+    PullPolicy, Taint, Timeouts,
 };
 use kubekeel::patch::Patches;
 use kubekeel::release::NEWEST;
@@ -74,6 +74,7 @@ fn cluster() -> Cluster {
             server_cert_sans: vec![],
             peer_cert_sans: vec![],
         },
+        dns: Dns::default(),
         networking: Networking {
             service_subnet: "10.96.0.0/12".into(),
             service_networks: vec!["10.96.0.0/12".parse().unwrap()],
