@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{Object, rbac};
-use crate::config::BootstrapToken;
+use crate::config::{BootstrapToken, Lifetime};
 use crate::token::CertificateKey;
 
 /// The files that are uploaded, below the directory of certificates.
@@ -30,7 +30,7 @@ pub fn certificates_owner() -> BootstrapToken {
     BootstrapToken {
         token: None,
         description: "Proxy for managing TTL for the kubeadm-certs secret".into(),
-        ttl: Some(Duration::from_secs(2 * 3600)),
+        lifetime: Lifetime::For(Duration::from_secs(2 * 3600)),
         usages: vec![],
         groups: vec![],
     }

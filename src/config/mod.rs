@@ -3,7 +3,7 @@
 //! Everything here is pure. What the host contributes to the defaults (its name, its address) arrives as [`Facts`].
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ mod network;
 mod node;
 mod resolve;
 mod shape;
+mod tokens;
 mod tree;
 mod value;
 mod yaml;
@@ -35,6 +36,11 @@ pub(crate) use tree::{kubelet_problems, trees};
 /// A duration in Go's notation, for flags that are not fields.
 pub fn duration(text: &str) -> Result<Duration, String> {
     value::duration(text).map_err(|_| "write it like 4m, 1h30m or 8760h0m0s".to_owned())
+}
+
+/// A group of those who log in with a bootstrap token, for flags that are not fields.
+pub fn bootstrap_group(text: &str) -> Result<String, String> {
+    value::bootstrap_group(text).map_err(|wrong| wrong.to_string())
 }
 
 /// A complete configuration: every default filled in, everything validated.
@@ -77,12 +83,39 @@ pub struct BootstrapToken {
     pub token: Option<Token>,
     /// `description`, may be empty.
     pub description: String,
-    /// `ttl`; `None` stands for 0, a token that never ends.
-    pub ttl: Option<Duration>,
+    /// `ttl` or `expires`.
+    pub lifetime: Lifetime,
     /// `usages`, of `signing` and `authentication`.
     pub usages: Vec<String>,
     /// `groups`, each beginning with `system:bootstrappers:`.
     pub groups: Vec<String>,
+}
+
+/// How long a token lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For ever.
+    Endless,
+    /// So long after it was made.
+    For(Duration),
+    /// Until then.
+    Until(SystemTime),
+}
+
+impl Lifetime {
+    /// What a `ttl` stands for: 0 is for ever.
+    pub fn of(ttl: Duration) -> Self {
+        if ttl.is_zero() { Self::Endless } else { Self::For(ttl) }
+    }
+
+    /// When a token ends that is made now; `None` is never.
+    pub fn ends(self, now: SystemTime) -> Option<SystemTime> {
+        match self {
+            Self::Endless => None,
+            Self::For(ttl) => now.checked_add(ttl),
+            Self::Until(end) => Some(end),
+        }
+    }
 }
 
 /// kubeadm's defaults (`apis/bootstraptoken/v1/defaults.go`).
@@ -91,7 +124,7 @@ impl Default for BootstrapToken {
         Self {
             token: None,
             description: String::new(),
-            ttl: Some(Duration::from_secs(24 * 3600)),
+            lifetime: Lifetime::For(Duration::from_secs(24 * 3600)),
             usages: vec!["signing".into(), "authentication".into()],
             groups: vec!["system:bootstrappers:kubeadm:default-node-token".into()],
         }

@@ -57,7 +57,7 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     let context = Context { overrides, facts, problems, broken };
     let mut detected = vec![];
     let skipped = skip_phases(context, std::mem::take(&mut init.skip_phases), &cluster);
-    refuse_phases(problems, &skipped, init.bootstrap_tokens.as_ref(), kube_proxy.as_ref());
+    refuse_phases(problems, &skipped, kube_proxy.as_ref());
     let bind_port = overrides.bind_port.map(|port| Given::flag("--apiserver-bind-port", i64::from(port)));
     let bind_port =
         bind_port.or(init.bind_port).unwrap_or_else(|| Given::default("localAPIEndpoint.bindPort", BIND_PORT));
@@ -80,6 +80,10 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     let patches_directory = pick("--patches", overrides.patches_directory.as_ref(), init.patches_directory);
     let patches_directory = context.optional(patches_directory, value::directory);
     let cluster = complete(context, cluster, bind_port, version, networking);
+    let mut bootstrap_tokens = init.bootstrap_tokens;
+    if bootstrap_tokens.is_empty() {
+        bootstrap_tokens.push(BootstrapToken::default());
+    }
     Some(Config {
         node: node?,
         advertise_address: advertise?.value,
@@ -91,9 +95,9 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
         patches_directory,
         patches: Patches::default(),
         dry_run: init.dry_run,
-        bootstrap_tokens: vec![BootstrapToken::default()],
+        bootstrap_tokens,
         upload_certificates: false,
-        certificate_key: None,
+        certificate_key: init.certificate_key,
         detected,
     })
 }
@@ -122,10 +126,9 @@ fn skip_phases(context: Context<'_>, given: Vec<Given<String>>, cluster: &GivenC
 }
 
 /// What is given for a phase that this version does not do would be ignored, so it is refused while the phase is wanted.
-fn refuse_phases(problems: &Problems, skipped: &[String], tokens: Option<&Origin>, kube_proxy: Option<&Origin>) {
-    let tokens = tokens.into_iter().map(|origin| (origin, "bootstrap-token"));
+fn refuse_phases(problems: &Problems, skipped: &[String], kube_proxy: Option<&Origin>) {
     let kube_proxy = kube_proxy.into_iter().map(|origin| (origin, "addon/kube-proxy"));
-    for (origin, phase) in tokens.chain(kube_proxy) {
+    for (origin, phase) in kube_proxy {
         if !phase::is_skipped(phase, skipped) {
             let hint = format!("add {phase} to skipPhases");
             problems.add(origin, Wrong::new("not supported yet").hint(hint));

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use kubekeel::cluster::{self, Known, Object, Part};
-use kubekeel::config::{BootstrapToken, Config, Endpoint, HostPathMount};
+use kubekeel::config::{BootstrapToken, Config, Endpoint, HostPathMount, Lifetime};
 use kubekeel::kubeconfig::Kubeconfig;
 use kubekeel::release;
 use kubekeel::token::{CertificateKey, Token};
@@ -97,6 +97,13 @@ fn a_token_is_what_its_secret_says_and_serves_while_it_lives() {
     assert!(state.serves(&named("abcdef.0000000000000000"), now));
     assert!(!state.serves(&named("fedcba.0123456789abcdef"), now));
     assert!(!state.serves(&BootstrapToken { groups: vec!["system:bootstrappers:x".into()], ..wanted }, now));
+    let until = |end| BootstrapToken { lifetime: Lifetime::Until(end), ..BootstrapToken::default() };
+    let ends = |wanted: &BootstrapToken| {
+        let secret = cluster::token_secret(&token, wanted, now);
+        cluster::token_states(&[secret.body().clone()])[0].expires
+    };
+    assert_eq!(ends(&until(now + day)), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_086_400)));
+    assert_eq!(ends(&BootstrapToken { lifetime: Lifetime::Endless, ..BootstrapToken::default() }), None);
     assert!(!format!("{secret:?}{state:?}").contains("MDEyMzQ1"), "no secret is shown");
 }
 

@@ -35,10 +35,43 @@ fn wrong_flags_are_named() {
 }
 
 #[test]
+fn wrong_tokens_are_refused() {
+    for (fields, place, subject, part) in [
+        ("certificateKey: ab", "3:17", "certificateKey", "64 hexadecimal digits"),
+        ("bootstrapTokens: [{token: a}]", "3:27", "bootstrapTokens[0].token", "like abcdef.0123456789abcdef"),
+        ("bootstrapTokens: [{tokn: a}]", "3:20", "bootstrapTokens[0].tokn", "\"token\"?"),
+        ("bootstrapTokens: [{token: 123456.0123456789012345}]", "3:27", "bootstrapTokens[0].token", "in quotes"),
+        ("bootstrapTokens: [{ttl: 1 day}]", "3:25", "bootstrapTokens[0].ttl", "not a duration"),
+        ("bootstrapTokens: [{ttl: -1h}]", "3:25", "bootstrapTokens[0].ttl", "negative"),
+        ("bootstrapTokens: [{expires: tomorrow}]", "3:29", "bootstrapTokens[0].expires", "2030-01-31T12:00:00Z"),
+        (
+            "bootstrapTokens: [{ttl: 1h, expires: '2030-01-31T12:00:00Z'}]",
+            "3:38",
+            "bootstrapTokens[0].expires",
+            "exclude each other",
+        ),
+        ("bootstrapTokens: [{usages: [sign]}]", "3:29", "bootstrapTokens[0].usages[0]", "one of signing"),
+        ("bootstrapTokens: [{groups: [system:nodes]}]", "3:29", "bootstrapTokens[0].groups[0]", "bootstrappers:"),
+        (
+            "bootstrapTokens: [{usages: [signing], groups: ['system:bootstrappers:a']}]",
+            "3:47",
+            "bootstrapTokens[0].groups",
+            "add authentication",
+        ),
+        (
+            "bootstrapTokens: [{token: abcdef.0123456789abcdef}, {token: abcdef.fedcba9876543210}]",
+            "3:53",
+            "bootstrapTokens[1]",
+            "begins with \"abcdef\"",
+        ),
+    ] {
+        refused(init(fields), place, &format!("InitConfiguration.{subject}"), part);
+    }
+}
+
+#[test]
 fn wrong_fields_of_the_node_are_refused() {
     for (fields, place, subject, part) in [
-        ("certificateKey: ab", "3:17", "certificateKey", "not supported"),
-        ("bootstrapTokens: [{token: a}]", "3:18", "bootstrapTokens", "add bootstrap-token to skipPhases"),
         ("patches: {directory: p}", "3:22", "patches.directory", "not an absolute path"),
         ("patches: {directory: /}", "3:22", "patches.directory", "root directory"),
         ("directory: /p", "3:1", "directory", "belongs to InitConfiguration.patches"),
