@@ -69,6 +69,9 @@ fn cluster_configuration(config: &Config) -> Value {
         "proxy": addon("addon/kube-proxy"),
         "scheduler": component(&cluster.scheduler),
     });
+    if !cluster.feature_gates.is_empty() {
+        document["featureGates"] = json!(cluster.feature_gates);
+    }
     if let Some(endpoint) = &cluster.control_plane_endpoint {
         let host = if endpoint.host.contains(':') { format!("[{}]", endpoint.host) } else { endpoint.host.clone() };
         document["controlPlaneEndpoint"] = json!(format!("{host}:{}", endpoint.port));

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use serde_json::Value as Json;
 
-use super::fields::{Fields, Item, Path};
-use super::given::{Given, Wrong, did_you_mean, quoted};
+use super::fields::{Fields, Item};
+use super::given::{Given, Wrong, quoted};
 use super::init::{args, envs};
-use super::{Arg, Component, HostPathMount, value};
+use super::{Arg, Component, HostPathMount, gates, value};
 
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
@@ -27,6 +27,7 @@ pub(super) struct Cluster {
     pub(super) dns_image_tag: Option<Given<String>>,
     pub(super) certificates_dir: Option<Given<String>>,
     pub(super) image_repository: Option<Given<String>>,
+    pub(super) feature_gates: Vec<(String, Given<bool>)>,
     pub(super) name: Option<Given<String>>,
     pub(super) encryption_algorithm: Option<Given<String>>,
     pub(super) certificate_validity: Option<Given<String>>,
@@ -45,8 +46,8 @@ pub(super) struct Etcd {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>) -> Cluster {
-    fields.item("featureGates", feature_gates);
     let mut cluster = Cluster {
+        feature_gates: fields.item("featureGates", gates::read).unwrap_or_default(),
         etcd: fields.object("etcd", etcd).flatten().unwrap_or_default(),
         version: fields.string("kubernetesVersion"),
         control_plane_endpoint: fields.string("controlPlaneEndpoint"),
@@ -139,20 +140,4 @@ fn volume(fields: &mut Fields<'_>) -> Option<HostPathMount> {
         read_only,
         path_type: path_type.unwrap_or_default(),
     })
-}
-
-/// `RootlessControlPlane` is the only gate that kubeadm 1.37 knows (`features/features.go`).
-const FEATURE_GATES: [&str; 1] = ["RootlessControlPlane"];
-
-fn feature_gates(item: Item<'_>) -> Option<()> {
-    for entry in item.entries()? {
-        let item = Item { node: &entry.node, path: Path::Field(&item.path, &entry.key), problems: item.problems };
-        if !FEATURE_GATES.contains(&entry.key.as_str()) {
-            let wrong = Wrong::new("unknown feature gate").maybe(did_you_mean(&entry.key, FEATURE_GATES));
-            item.problems.at(&item.path.to_string(), entry.mark, wrong);
-        } else if item.boolean().is_some_and(|given| given.value) {
-            item.report(Wrong::new("not supported by this version").hint("remove the feature gate"));
-        }
-    }
-    Some(())
 }

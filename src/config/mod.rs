@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure. What the host contributes to the defaults (its name, its address) arrives as [`Facts`].
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +18,7 @@ mod cluster;
 mod documents;
 mod elsewhere;
 mod fields;
+mod gates;
 mod given;
 mod init;
 mod kubelet;
@@ -190,6 +192,8 @@ pub struct Cluster {
     pub version: Version,
     /// The supported minor of `version`.
     pub release: &'static Release,
+    /// `featureGates`, kubeadm's own, each of which takes effect.
+    pub feature_gates: BTreeMap<String, bool>,
     /// `clusterName`.
     pub name: String,
     /// `controlPlaneEndpoint`, completed with the bind port.

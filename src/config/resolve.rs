@@ -9,7 +9,8 @@ use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::Timeouts as GivenTimeouts;
 use super::network::{Subnets, networking};
 use super::{
-    BootstrapToken, Cluster, Config, Dns, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, node, value,
+    BootstrapToken, Cluster, Config, Dns, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, gates, node,
+    value,
 };
 use crate::patch::Patches;
 use crate::release::{self, RELEASES, Release, Version};
@@ -208,7 +209,11 @@ fn complete(
     let sans = given.api_server_cert_sans.into_iter().chain(flags).collect();
     let algorithm = context.optional(given.encryption_algorithm, key_algorithm);
     let validity = |given, default| context.optional(given, value::positive_duration).unwrap_or(default);
-    let cluster = |(version, release), networking| Cluster {
+    // Judge with stand-ins for what is wrong already, so that nothing stays unsaid.
+    let complete = version.is_some() && networking.is_some();
+    let (version, release) = version.unwrap_or_else(|| (release::NEWEST.newest(), release::NEWEST));
+    let feature_gates = gates::judge(given.feature_gates, release.minor, problems);
+    let cluster = Cluster {
         version,
         release,
         name: context.optional(given.name, value::printable).unwrap_or_else(|| "kubernetes".into()),
@@ -222,19 +227,16 @@ fn complete(
             image_repository: context.optional(given.dns_image_repository, value::image_repository),
             image_tag: context.optional(given.dns_image_tag, value::image_tag),
         },
-        networking,
+        networking: networking.unwrap_or_default(),
         api_server: given.api_server,
         api_server_cert_sans: context.all(sans, |san| value::san(&san.to_lowercase())),
         controller_manager: given.controller_manager,
         scheduler: given.scheduler,
-        key_algorithm: algorithm.unwrap_or(KeyAlgorithm::EcdsaP256),
+        key_algorithm: gates::key_algorithm(&feature_gates).or(algorithm).unwrap_or(KeyAlgorithm::EcdsaP256),
+        feature_gates,
         certificate_validity: validity(given.certificate_validity, 8760 * HOUR),
         ca_certificate_validity: validity(given.ca_certificate_validity, 87600 * HOUR),
     };
-    // Judge with stand-ins for what is wrong already, so that nothing stays unsaid.
-    let complete = version.is_some() && networking.is_some();
-    let version = version.unwrap_or_else(|| (release::NEWEST.newest(), release::NEWEST));
-    let cluster = cluster(version, networking.unwrap_or_default());
     complete.then_some(cluster)
 }
 

@@ -45,6 +45,7 @@ fn every_setting_of_the_cluster_is_uploaded() {
     cluster.certificate_validity = Duration::from_millis(5_400_500);
     cluster.dns.image_repository = Some("dns.example.com".into());
     cluster.dns.image_tag = Some("v1.13.0".into());
+    cluster.feature_gates.insert("RootlessControlPlane".into(), false);
     config.skip_phases = vec!["addon/kube-proxy".into()];
     let objects = objects(&config, &BTreeMap::new());
     let text = objects["ConfigMap kube-system/kubeadm-config"]["data"]["ClusterConfiguration"].as_str().unwrap();

@@ -287,6 +287,16 @@ fn what_belongs_to_a_skipped_phase_is_accepted() {
 }
 
 #[test]
+fn feature_gates_are_those_of_the_minor() {
+    let of = |fields: &str| cluster(&format!("kubernetesVersion: v1.36.3\n{fields}")).unwrap().cluster;
+    let config = of("featureGates: {NodeLocalCRISocket: true, PublicKeysECDSA: false, RootlessControlPlane: false}");
+    assert_eq!((config.feature_gates.len(), config.key_algorithm), (3, KeyAlgorithm::Rsa2048));
+    // As in kubeadm, the gate wins.
+    let config = of("featureGates: {PublicKeysECDSA: true}\nencryptionAlgorithm: RSA-4096");
+    assert_eq!(config.key_algorithm, KeyAlgorithm::EcdsaP256);
+}
+
+#[test]
 fn bootstrap_tokens_are_kubeadms() {
     let tokens = |fields: &str| init(&format!("bootstrapTokens: [{fields}]")).unwrap().bootstrap_tokens;
     let default = BootstrapToken::default();

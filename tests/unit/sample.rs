@@ -61,6 +61,7 @@ fn cluster() -> Cluster {
     Cluster {
         version: NEWEST.newest(),
         release: NEWEST,
+        feature_gates: std::collections::BTreeMap::new(),
         name: "kubernetes".into(),
         control_plane_endpoint: None,
         certificates_dir: kubekeel::layout::PKI.into(),
