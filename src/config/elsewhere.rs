@@ -1,6 +1,6 @@
 //! Where each field of the configuration API belongs, for the hint on a field in the wrong place.
 
-use super::kubelet;
+use super::{kube_proxy, kubelet};
 
 /// Every field of the documents that `init` reads, below the kind that has it; a list's elements have no index.
 const FIELDS: [(&str, &[&str]); 15] = [
@@ -42,6 +42,9 @@ pub(super) fn hint(key: &str) -> Option<String> {
     let mut homes: Vec<&str> = homes.map(|(home, _)| *home).collect();
     if homes.is_empty() && kubelet::has(key) {
         homes.push("KubeletConfiguration");
+    }
+    if homes.is_empty() && kube_proxy::has(key) {
+        homes.push("KubeProxyConfiguration");
     }
     (!homes.is_empty()).then(|| format!("the field belongs to {}", homes.join(" or ")))
 }

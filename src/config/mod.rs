@@ -21,6 +21,7 @@ mod fields;
 mod gates;
 mod given;
 mod init;
+mod kube_proxy;
 mod kubelet;
 mod load;
 mod network;
@@ -58,6 +59,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// `KubeletConfiguration` as the user gave it, without `apiVersion` and `kind`, without our defaults.
     pub kubelet: Map<String, Value>,
+    /// `KubeProxyConfiguration` as the user gave it, likewise.
+    pub kube_proxy: Map<String, Value>,
     /// `InitConfiguration.timeouts`.
     pub timeouts: Timeouts,
     /// `InitConfiguration.skipPhases`, each name known.

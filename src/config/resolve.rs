@@ -58,7 +58,6 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     let context = Context { overrides, facts, problems, broken };
     let mut detected = vec![];
     let skipped = skip_phases(context, std::mem::take(&mut init.skip_phases), &cluster);
-    refuse_phases(problems, &skipped, kube_proxy.as_ref());
     let bind_port = overrides.bind_port.map(|port| Given::flag("--apiserver-bind-port", i64::from(port)));
     let bind_port =
         bind_port.or(init.bind_port).unwrap_or_else(|| Given::default("localAPIEndpoint.bindPort", BIND_PORT));
@@ -91,6 +90,7 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
         bind_port: bind_port?,
         cluster: cluster?,
         kubelet,
+        kube_proxy,
         timeouts,
         skip_phases: skipped,
         patches_directory,
@@ -124,17 +124,6 @@ fn skip_phases(context: Context<'_>, given: Vec<Given<String>>, cluster: &GivenC
         }
     }
     skipped
-}
-
-/// What is given for a phase that this version does not do would be ignored, so it is refused while the phase is wanted.
-fn refuse_phases(problems: &Problems, skipped: &[String], kube_proxy: Option<&Origin>) {
-    let kube_proxy = kube_proxy.into_iter().map(|origin| (origin, "addon/kube-proxy"));
-    for (origin, phase) in kube_proxy {
-        if !phase::is_skipped(phase, skipped) {
-            let hint = format!("add {phase} to skipPhases");
-            problems.add(origin, Wrong::new("not supported yet").hint(hint));
-        }
-    }
 }
 
 fn refuse_newer(problems: &Problems, version: &Version, since: &[(Origin, u32)]) {

@@ -18,6 +18,7 @@ pub(crate) fn config() -> Config {
         bind_port: 6443,
         cluster: cluster(),
         kubelet: serde_json::Map::new(),
+        kube_proxy: serde_json::Map::new(),
         timeouts: Timeouts {
             control_plane_component_health_check: minutes(4),
             kubelet_health_check: minutes(4),

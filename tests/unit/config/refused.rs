@@ -158,6 +158,27 @@ fn wrong_fields_of_the_node_are_refused() {
 }
 
 #[test]
+fn feature_gates_that_kubeadm_does_not_have_are_refused() {
+    for (fields, place, subject, part) in [
+        ("featureGates: {RootlessControlPlane: true}", "3:16", "featureGates.RootlessControlPlane", "run as root"),
+        ("featureGates: {Other: false}", "3:16", "featureGates.Other", "not a valid feature name"),
+        ("featureGates: {Rootlesscontrolplane: no}", "3:16", "featureGates.Rootlesscontrolplane", "did you mean"),
+        ("featureGates: {RootlessControlPlane: 0}", "3:38", "featureGates.RootlessControlPlane", "true or false"),
+        ("featureGates: {EtcdLearnerMode: true}", "3:16", "featureGates.EtcdLearnerMode", "any more"),
+        ("featureGates: {PublicKeysECDSA: true}", "3:16", "featureGates.PublicKeysECDSA", "encryptionAlgorithm"),
+        ("featureGates: {NodeLocalCRISocket: true}", "3:16", "featureGates.NodeLocalCRISocket", "v1.37 does not"),
+        (
+            "featureGates: {NodeLocalCRISocket: false}\nkubernetesVersion: v1.36.3",
+            "3:16",
+            "featureGates.NodeLocalCRISocket",
+            "set it to true",
+        ),
+    ] {
+        refused(cluster(fields), place, &format!("ClusterConfiguration.{subject}"), part);
+    }
+}
+
+#[test]
 fn wrong_fields_of_the_cluster_are_refused() {
     for (fields, place, subject, part) in [
         ("clusterName: yes", "3:14", "clusterName", "write it in quotes: \"yes\""),
@@ -184,19 +205,6 @@ fn wrong_fields_of_the_cluster_are_refused() {
         ("certificateValidityPeriod: 0h", "3:28", "certificateValidityPeriod", "longer than nothing"),
         ("caCertificateValidityPeriod: -1h", "3:30", "caCertificateValidityPeriod", "negative"),
         ("caCertificateValidityPeriod: 10000000h", "3:30", "caCertificateValidityPeriod", "not a duration"),
-        ("featureGates: {RootlessControlPlane: true}", "3:16", "featureGates.RootlessControlPlane", "run as root"),
-        ("featureGates: {Other: false}", "3:16", "featureGates.Other", "not a valid feature name"),
-        ("featureGates: {Rootlesscontrolplane: no}", "3:16", "featureGates.Rootlesscontrolplane", "did you mean"),
-        ("featureGates: {RootlessControlPlane: 0}", "3:38", "featureGates.RootlessControlPlane", "true or false"),
-        ("featureGates: {EtcdLearnerMode: true}", "3:16", "featureGates.EtcdLearnerMode", "any more"),
-        ("featureGates: {PublicKeysECDSA: true}", "3:16", "featureGates.PublicKeysECDSA", "encryptionAlgorithm"),
-        ("featureGates: {NodeLocalCRISocket: true}", "3:16", "featureGates.NodeLocalCRISocket", "v1.37 does not"),
-        (
-            "featureGates: {NodeLocalCRISocket: false}\nkubernetesVersion: v1.36.3",
-            "3:16",
-            "featureGates.NodeLocalCRISocket",
-            "set it to true",
-        ),
         ("dns: {imageTag: 'v1 '}", "3:17", "dns.imageTag", "image tag"),
         ("dns: {imageRepository: https://a}", "3:24", "dns.imageRepository", "without a scheme"),
         ("dns: {disabled: true, tag: v1}", "3:23", "dns.tag", "unknown field"),
@@ -336,5 +344,32 @@ fn the_kubelet_is_checked_against_its_types() {
     refused(load(&text), "7:20", "KubeletConfiguration.defaultPodSysctls", "from v1.37 on");
     assert!(
         kubelet("defaultPodSysctls: {net.core.somaxconn: '1'}\nlogging: {flushFrequency: 5, verbosity: 2}").is_ok()
+    );
+}
+
+#[test]
+fn kube_proxy_is_checked_against_its_types() {
+    for (fields, column, subject, part) in [
+        ("mod: ipvs", 1, "mod", "\"mode\"?"),
+        ("mode: userspace", 7, "mode", "one of iptables, ipvs, nftables"),
+        ("iptables: {masqueradeBits: 1}", 12, "iptables.masqueradeBits", "\"masqueradeBit\"?"),
+        ("iptables: {masqueradeBit: '1'}", 27, "iptables.masqueradeBit", "without quotes"),
+        ("conntrack: {min: 1, udpTimeout: 5}", 33, "conntrack.udpTimeout", "write it in quotes"),
+        ("clientConnection: {qps: fast}", 25, "clientConnection.qps", "a number"),
+        ("nodePortAddresses: primary", 20, "nodePortAddresses", "a list"),
+        ("detectLocalMode: Bridge", 18, "detectLocalMode", "BridgeInterface"),
+        ("podSubnet: 10.244.0.0/16", 1, "podSubnet", "belongs to ClusterConfiguration.networking"),
+    ] {
+        let proxy =
+            format!("---\napiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n{fields}\n");
+        let text = document("ClusterConfiguration", "") + &proxy;
+        let place = format!("{}:{column}", text.lines().count());
+        refused(load(&text), &place, &format!("KubeProxyConfiguration.{subject}"), part);
+    }
+    refused(
+        cluster("detectLocalMode: NodeCIDR"),
+        "3:1",
+        "ClusterConfiguration.detectLocalMode",
+        "KubeProxyConfiguration",
     );
 }
