@@ -217,6 +217,9 @@ pub(super) fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Vec<
         None => phase::wants_of_init(&config.skip_phases),
         Some(name) => phase::wants_of_phase(name),
     };
+    if config.cluster.external_etcd.is_some() {
+        wants.retain(|want| !want.is_of_local_etcd());
+    }
     if !files.is_machine() {
         // A tree under --root has files, but no kubelet, no runtime and no cluster.
         wants.retain(|want| !want.needs_a_cluster() && *want != Want::Preflight);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{Object, config_map, rbac, sign};
-use crate::config::{Arg, Cluster, Component, Config, KeyAlgorithm, LocalEtcd};
+use crate::config::{Arg, Cluster, Component, Config, EtcdUrl, ExternalEtcd, KeyAlgorithm, LocalEtcd};
 use crate::error::Result;
 use crate::kubelet;
 use crate::manifest::yaml;
@@ -62,7 +62,7 @@ fn cluster_configuration(config: &Config) -> Value {
         "controllerManager": component(&cluster.controller_manager),
         "dns": dns,
         "encryptionAlgorithm": algorithm(cluster.key_algorithm),
-        "etcd": {"local": etcd(&cluster.etcd)},
+        "etcd": etcd(cluster),
         "imageRepository": cluster.image_repository,
         "kubernetesVersion": cluster.version.to_string(),
         "networking": networking(cluster),
@@ -111,7 +111,27 @@ fn component(component: &Component) -> Map<String, Value> {
     fields
 }
 
-fn etcd(etcd: &LocalEtcd) -> Map<String, Value> {
+fn etcd(cluster: &Cluster) -> Value {
+    match &cluster.external_etcd {
+        Some(external) => json!({"external": external_etcd(external)}),
+        None => json!({"local": local_etcd(&cluster.etcd)}),
+    }
+}
+
+fn external_etcd(etcd: &ExternalEtcd) -> Map<String, Value> {
+    let urls = |members: &[EtcdUrl]| members.iter().map(|member| json!(member.url)).collect::<Value>();
+    let mut fields = Map::new();
+    put(&mut fields, "endpoints", urls(&etcd.endpoints));
+    let http = if etcd.http_endpoints.is_empty() { &etcd.endpoints } else { &etcd.http_endpoints };
+    put(&mut fields, "httpEndpoints", urls(http));
+    // kubeadm has these three even when they are empty.
+    for (name, file) in [("caFile", &etcd.ca_file), ("certFile", &etcd.cert_file), ("keyFile", &etcd.key_file)] {
+        fields.insert(name.to_owned(), json!(file.clone().unwrap_or_default()));
+    }
+    fields
+}
+
+fn local_etcd(etcd: &LocalEtcd) -> Map<String, Value> {
     let mut fields = Map::new();
     put(&mut fields, "dataDir", json!(etcd.data_dir));
     put(&mut fields, "imageRepository", json!(etcd.image_repository));

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value as Json;
-
+use super::etcd::{self, Etcd};
 use super::fields::{Fields, Item};
 use super::given::{Given, Wrong, quoted};
 use super::init::{args, envs};
-use super::{Arg, Component, HostPathMount, gates, value};
+use super::{Component, HostPathMount, gates, value};
 
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
@@ -34,21 +33,10 @@ pub(super) struct Cluster {
     pub(super) ca_certificate_validity: Option<Given<String>>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Etcd {
-    pub(super) data_dir: Option<Given<String>>,
-    pub(super) image_repository: Option<Given<String>>,
-    pub(super) image_tag: Option<Given<String>>,
-    pub(super) extra_args: Vec<Arg>,
-    pub(super) extra_envs: Vec<Json>,
-    pub(super) server_cert_sans: Vec<Given<String>>,
-    pub(super) peer_cert_sans: Vec<Given<String>>,
-}
-
 pub(super) fn read(fields: &mut Fields<'_>) -> Cluster {
     let mut cluster = Cluster {
         feature_gates: fields.item("featureGates", gates::read).unwrap_or_default(),
-        etcd: fields.object("etcd", etcd).flatten().unwrap_or_default(),
+        etcd: fields.object("etcd", etcd::read).unwrap_or_default(),
         version: fields.string("kubernetesVersion"),
         control_plane_endpoint: fields.string("controlPlaneEndpoint"),
         controller_manager: fields.object("controllerManager", component).unwrap_or_default(),
@@ -77,19 +65,6 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Cluster {
     });
     fields.object("proxy", |proxy| cluster.proxy_disabled = proxy.boolean("disabled").unwrap_or_default());
     cluster
-}
-
-fn etcd(fields: &mut Fields<'_>) -> Option<Etcd> {
-    fields.refuse("external", "use etcd.local, the etcd of this node");
-    fields.object("local", |local| Etcd {
-        data_dir: local.string("dataDir"),
-        image_repository: local.string("imageRepository"),
-        image_tag: local.string("imageTag"),
-        extra_args: args(local, "extraArgs"),
-        extra_envs: envs(local),
-        server_cert_sans: local.strings("serverCertSANs").unwrap_or_default(),
-        peer_cert_sans: local.strings("peerCertSANs").unwrap_or_default(),
-    })
 }
 
 fn component(fields: &mut Fields<'_>) -> Component {

@@ -3,7 +3,7 @@
 use super::{kube_proxy, kubelet};
 
 /// Every field of the documents that `init` reads, below the kind that has it; a list's elements have no index.
-const FIELDS: [(&str, &[&str]); 15] = [
+const FIELDS: [(&str, &[&str]); 16] = [
     (
         "InitConfiguration",
         &["bootstrapTokens", "dryRun", "nodeRegistration", "localAPIEndpoint", "certificateKey", "skipPhases"],
@@ -31,6 +31,7 @@ const FIELDS: [(&str, &[&str]); 15] = [
     ("ClusterConfiguration", &["encryptionAlgorithm", "certificateValidityPeriod", "caCertificateValidityPeriod"]),
     ("ClusterConfiguration.networking", &["serviceSubnet", "podSubnet", "dnsDomain"]),
     ("ClusterConfiguration.etcd.local", &["dataDir", "serverCertSANs", "peerCertSANs", "imageTag"]),
+    ("ClusterConfiguration.etcd.external", &["endpoints", "httpEndpoints", "caFile", "certFile", "keyFile"]),
     ("ClusterConfiguration.apiServer", &["certSANs", "extraArgs", "extraVolumes", "extraEnvs"]),
     ("ClusterConfiguration.controllerManager", &["extraArgs", "extraVolumes", "extraEnvs"]),
     ("ClusterConfiguration.scheduler", &["extraArgs", "extraVolumes", "extraEnvs"]),

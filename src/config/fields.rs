@@ -274,6 +274,11 @@ impl<'t> Fields<'t> {
         });
     }
 
+    /// Where the field stands, when it is given and not empty.
+    pub(super) fn origin(&mut self, name: &'static str) -> Option<Origin> {
+        self.with(name, |item| (!is_empty(item.node)).then(|| item.origin()))
+    }
+
     /// Something is wrong with a field that was read; the map is to blame when it lacks the field.
     pub(super) fn report(&self, name: &str, wrong: Wrong) {
         let entry = self.entries.iter().find(|entry| entry.key == name);

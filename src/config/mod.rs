@@ -17,6 +17,7 @@ use crate::token::{CertificateKey, Token};
 mod cluster;
 mod documents;
 mod elsewhere;
+mod etcd;
 mod fields;
 mod gates;
 mod given;
@@ -205,8 +206,10 @@ pub struct Cluster {
     pub certificates_dir: String,
     /// `imageRepository`.
     pub image_repository: String,
-    /// `etcd.local`.
+    /// `etcd.local`, at its defaults when there is an external one.
     pub etcd: LocalEtcd,
+    /// `etcd.external`: this node runs no etcd.
+    pub external_etcd: Option<ExternalEtcd>,
     /// `dns`.
     pub dns: Dns,
     /// `networking`.
@@ -253,6 +256,32 @@ pub struct LocalEtcd {
     pub server_cert_sans: Vec<String>,
     /// `peerCertSANs`.
     pub peer_cert_sans: Vec<String>,
+}
+
+/// `etcd.external`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExternalEtcd {
+    /// `endpoints`, at least one.
+    pub endpoints: Vec<EtcdUrl>,
+    /// `httpEndpoints`, when the members answer HTTP elsewhere.
+    pub http_endpoints: Vec<EtcdUrl>,
+    /// `caFile`, absolute.
+    pub ca_file: Option<String>,
+    /// `certFile`, absolute; given together with `key_file`.
+    pub cert_file: Option<String>,
+    /// `keyFile`, absolute.
+    pub key_file: Option<String>,
+}
+
+/// Where a member of an external etcd answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdUrl {
+    /// As it was written; a flag takes it verbatim.
+    pub url: String,
+    /// Its host and port.
+    pub endpoint: Endpoint,
+    /// Whether the scheme is https.
+    pub tls: bool,
 }
 
 /// `dns`; whether it is disabled is among the phases to skip.

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::cluster::{Cluster as GivenCluster, Etcd};
+use super::cluster::Cluster as GivenCluster;
 use super::documents::Documents;
 use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::Timeouts as GivenTimeouts;
 use super::network::{Subnets, networking};
 use super::{
-    BootstrapToken, Cluster, Config, Dns, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, gates, node,
+    BootstrapToken, Cluster, Config, Dns, Facts, KeyAlgorithm, Networking, Overrides, Timeouts, etcd, gates, node,
     value,
 };
 use crate::patch::Patches;
@@ -35,12 +35,12 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// Judges a value; nothing given is fine.
-    fn optional<T>(self, given: Option<Given<String>>, judge: fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(super) fn optional<T>(self, given: Option<Given<String>>, judge: fn(&str) -> Result<T, Wrong>) -> Option<T> {
         given.and_then(|given| given.check(self.problems, |text| judge(text)))
     }
 
     /// Judges every element of a list; one that comes again is dropped.
-    fn all(self, given: Vec<Given<String>>, judge: fn(&str) -> Result<String, Wrong>) -> Vec<String> {
+    pub(super) fn all(self, given: Vec<Given<String>>, judge: fn(&str) -> Result<String, Wrong>) -> Vec<String> {
         let judged = given.into_iter().filter_map(|given| self.optional(Some(given), judge));
         let mut seen = HashSet::new();
         judged.filter(|value| seen.insert(value.clone())).collect()
@@ -202,6 +202,7 @@ fn complete(
     let complete = version.is_some() && networking.is_some();
     let (version, release) = version.unwrap_or_else(|| (release::NEWEST.newest(), release::NEWEST));
     let feature_gates = gates::judge(given.feature_gates, release.minor, problems);
+    let (etcd, external_etcd) = etcd::etcd(context, given.etcd);
     let cluster = Cluster {
         version,
         release,
@@ -211,7 +212,8 @@ fn complete(
         image_repository: context
             .optional(repository, value::image_repository)
             .unwrap_or_else(|| IMAGE_REPOSITORY.into()),
-        etcd: etcd(context, given.etcd),
+        etcd,
+        external_etcd,
         dns: Dns {
             image_repository: context.optional(given.dns_image_repository, value::image_repository),
             image_tag: context.optional(given.dns_image_tag, value::image_tag),
@@ -227,18 +229,6 @@ fn complete(
         ca_certificate_validity: validity(given.ca_certificate_validity, 87600 * HOUR),
     };
     complete.then_some(cluster)
-}
-
-fn etcd(context: Context<'_>, given: Etcd) -> LocalEtcd {
-    LocalEtcd {
-        data_dir: context.optional(given.data_dir, value::directory).unwrap_or_else(|| layout::ETCD_DATA.into()),
-        image_repository: context.optional(given.image_repository, value::image_repository),
-        image_tag: context.optional(given.image_tag, value::image_tag),
-        extra_args: given.extra_args,
-        extra_envs: given.extra_envs,
-        server_cert_sans: context.all(given.server_cert_sans, value::san),
-        peer_cert_sans: context.all(given.peer_cert_sans, value::san),
-    }
 }
 
 fn key_algorithm(text: &str) -> Result<KeyAlgorithm, Wrong> {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use kubekeel::cluster::{self, Known, Object, Part};
-use kubekeel::config::{BootstrapToken, Config, Endpoint, HostPathMount, Lifetime};
+use kubekeel::config::{BootstrapToken, Config, Endpoint, EtcdUrl, ExternalEtcd, HostPathMount, Lifetime};
 use kubekeel::kubeconfig::Kubeconfig;
 use kubekeel::release;
 use kubekeel::token::{CertificateKey, Token};
@@ -50,6 +50,26 @@ fn every_setting_of_the_cluster_is_uploaded() {
     let objects = objects(&config, &BTreeMap::new());
     let text = objects["ConfigMap kube-system/kubeadm-config"]["data"]["ClusterConfiguration"].as_str().unwrap();
     insta::assert_snapshot!(text);
+}
+
+/// As kubeadm v1.37.2 uploads it.
+#[test]
+fn an_external_etcd_is_uploaded_with_its_files() {
+    let mut config = sample::config();
+    let endpoint = Endpoint { host: "192.0.2.20".into(), port: 2379 };
+    let member = EtcdUrl { url: "https://192.0.2.20:2379".into(), endpoint, tls: true };
+    let ca_file = Some("/srv/ca.crt".to_owned());
+    config.cluster.external_etcd = Some(ExternalEtcd { endpoints: vec![member], ca_file, ..ExternalEtcd::default() });
+    let objects = objects(&config, &BTreeMap::new());
+    let text = objects["ConfigMap kube-system/kubeadm-config"]["data"]["ClusterConfiguration"].as_str().unwrap();
+    let uploaded: Value = serde_yaml::from_str(text).unwrap();
+    let urls = json!(["https://192.0.2.20:2379"]);
+    let external =
+        json!({"caFile": "/srv/ca.crt", "certFile": "", "endpoints": urls, "httpEndpoints": urls, "keyFile": ""});
+    assert_eq!(uploaded["etcd"], json!({"external": external}));
+    let files = cluster::uploaded_files(&config);
+    assert_eq!(files.last(), Some(&("external-etcd-ca.crt", "/srv/ca.crt".to_owned())));
+    assert!(files.iter().all(|(_, path)| !path.contains("etcd/ca")));
 }
 
 #[test]

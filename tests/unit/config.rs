@@ -281,6 +281,20 @@ fn what_belongs_to_a_skipped_phase_is_accepted() {
 }
 
 #[test]
+fn an_external_etcd_takes_the_place_of_the_local_one() {
+    let of =
+        |fields: &str| cluster(&format!("etcd: {{external: {{{fields}}}}}")).unwrap().cluster.external_etcd.unwrap();
+    let etcd =
+        of("endpoints: ['https://a:2379/', 'https://[::1]:2379'], caFile: /a/ca.crt, certFile: /a/b, keyFile: /a/c");
+    let members: Vec<_> =
+        etcd.endpoints.iter().map(|m| (m.url.as_str(), m.endpoint.host.as_str(), m.endpoint.port, m.tls)).collect();
+    assert_eq!(members, [("https://a:2379/", "a", 2379, true), ("https://[::1]:2379", "::1", 2379, true)]);
+    assert_eq!((etcd.ca_file.as_deref(), etcd.http_endpoints.len()), (Some("/a/ca.crt"), 0));
+    let etcd = of("endpoints: ['http://a:2379'], httpEndpoints: ['http://a:2381']");
+    assert_eq!((etcd.endpoints[0].tls, etcd.http_endpoints[0].endpoint.port, etcd.ca_file), (false, 2381, None));
+}
+
+#[test]
 fn feature_gates_are_those_of_the_minor() {
     let of = |fields: &str| cluster(&format!("kubernetesVersion: v1.36.3\n{fields}")).unwrap().cluster;
     let config = of("featureGates: {NodeLocalCRISocket: true, PublicKeysECDSA: false, RootlessControlPlane: false}");

@@ -76,6 +76,7 @@ fn cluster() -> Cluster {
             server_cert_sans: vec![],
             peer_cert_sans: vec![],
         },
+        external_etcd: None,
         dns: Dns::default(),
         networking: Networking {
             service_subnet: "10.96.0.0/12".into(),

@@ -179,6 +179,29 @@ fn feature_gates_that_kubeadm_does_not_have_are_refused() {
 }
 
 #[test]
+fn an_etcd_that_cannot_be_reached_is_refused() {
+    for (fields, column, subject, part) in [
+        ("endpoints: []", 18, "external.endpoints", "missing"),
+        ("endpoints: [], caFile: /a", 18, "external.endpoints", "missing"),
+        ("endpoints: ['a:2379']", 31, "external.endpoints[0]", "https://etcd-1.example.com:2379"),
+        ("endpoints: ['https://a']", 31, "external.endpoints[0]", "no port"),
+        ("endpoints: ['https://a:2379/v3']", 31, "external.endpoints[0]", "1 to 65535"),
+        ("endpoints: ['unix:///a:1']", 31, "external.endpoints[0]", "not the URL of an etcd member"),
+        ("endpoints: ['https://a:1', 'http://b:1'], caFile: /a", 46, "external.endpoints[1]", "scheme https"),
+        ("endpoints: ['https://a:1'], caFile: ca.crt", 55, "external.caFile", "not an absolute path"),
+        ("endpoints: ['https://a:1'], caFile: /a, certFile: /a", 18, "external", "belong together"),
+        ("endpoints: ['https://a:1'], certFile: /a, keyFile: /a", 18, "external", "needs caFile"),
+        ("endpoints: ['https://a:1'], httpEndpoints: [a]", 63, "external.httpEndpoints[0]", "not the URL"),
+        ("endpoint: []", 19, "external.endpoint", "\"endpoints\"?"),
+    ] {
+        let result = cluster(&format!("etcd: {{external: {{{fields}}}}}"));
+        refused(result, &format!("3:{column}"), &format!("ClusterConfiguration.etcd.{subject}"), part);
+    }
+    let both = "etcd: {external: {endpoints: ['https://a:1']}, local: {dataDir: /a}}";
+    refused(cluster(both), "3:18", "ClusterConfiguration.etcd.external", "exclude each other");
+}
+
+#[test]
 fn wrong_fields_of_the_cluster_are_refused() {
     for (fields, place, subject, part) in [
         ("clusterName: yes", "3:14", "clusterName", "write it in quotes: \"yes\""),
@@ -208,7 +231,6 @@ fn wrong_fields_of_the_cluster_are_refused() {
         ("dns: {imageTag: 'v1 '}", "3:17", "dns.imageTag", "image tag"),
         ("dns: {imageRepository: https://a}", "3:24", "dns.imageRepository", "without a scheme"),
         ("dns: {disabled: true, tag: v1}", "3:23", "dns.tag", "unknown field"),
-        ("etcd: {external: {endpoints: []}}", "3:18", "etcd.external", "etcd.local"),
         ("etcd: {dataDir: /a}", "3:8", "etcd.dataDir", "belongs to ClusterConfiguration.etcd.local"),
         ("etcd: {local: {dataDir: a}}", "3:25", "etcd.local.dataDir", "absolute"),
         ("etcd: {local: {imageTag: 'a b'}}", "3:26", "etcd.local.imageTag", "image tag"),
