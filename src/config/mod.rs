@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::patch::Patches;
 use crate::release::{Release, Version};
-use crate::token::{CertificateKey, Token};
+use crate::token::CertificateKey;
 
 mod cluster;
 mod documents;
@@ -35,6 +35,7 @@ mod value;
 mod yaml;
 
 pub use load::{Input, Source, load};
+pub use tokens::{BootstrapToken, Lifetime};
 pub(crate) use tree::{kubelet_problems, trees};
 
 /// A duration in Go's notation, for flags that are not fields.
@@ -80,61 +81,6 @@ pub struct Config {
     pub certificate_key: Option<CertificateKey>,
     /// What was detected or defaulted and matters to a reader: field and value, in display order.
     pub detected: Vec<(&'static str, String)>,
-}
-
-/// A bootstrap token, with which nodes join.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BootstrapToken {
-    /// `token`; without it one is made.
-    pub token: Option<Token>,
-    /// `description`, may be empty.
-    pub description: String,
-    /// `ttl` or `expires`.
-    pub lifetime: Lifetime,
-    /// `usages`, of `signing` and `authentication`.
-    pub usages: Vec<String>,
-    /// `groups`, each beginning with `system:bootstrappers:`.
-    pub groups: Vec<String>,
-}
-
-/// How long a token lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lifetime {
-    /// For ever.
-    Endless,
-    /// So long after it was made.
-    For(Duration),
-    /// Until then.
-    Until(SystemTime),
-}
-
-impl Lifetime {
-    /// What a `ttl` stands for: 0 is for ever.
-    pub fn of(ttl: Duration) -> Self {
-        if ttl.is_zero() { Self::Endless } else { Self::For(ttl) }
-    }
-
-    /// When a token ends that is made now; `None` is never.
-    pub fn ends(self, now: SystemTime) -> Option<SystemTime> {
-        match self {
-            Self::Endless => None,
-            Self::For(ttl) => now.checked_add(ttl),
-            Self::Until(end) => Some(end),
-        }
-    }
-}
-
-/// kubeadm's defaults (`apis/bootstraptoken/v1/defaults.go`).
-impl Default for BootstrapToken {
-    fn default() -> Self {
-        Self {
-            token: None,
-            description: String::new(),
-            lifetime: Lifetime::For(Duration::from_secs(24 * 3600)),
-            usages: vec!["signing".into(), "authentication".into()],
-            groups: vec!["system:bootstrappers:kubeadm:default-node-token".into()],
-        }
-    }
 }
 
 /// `nodeRegistration`.

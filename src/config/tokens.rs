@@ -1,15 +1,70 @@
 //! `bootstrapTokens` and `certificateKey`: the secrets with which nodes join. No message shows one.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::fields::{Fields, Item};
 use super::given::{Given, Origin, Wrong, quoted};
-use super::{BootstrapToken, Lifetime, value};
+use super::value;
 use crate::token::{CertificateKey, Token};
+
+/// A bootstrap token, with which nodes join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootstrapToken {
+    /// `token`; without it one is made.
+    pub token: Option<Token>,
+    /// `description`, may be empty.
+    pub description: String,
+    /// `ttl` or `expires`.
+    pub lifetime: Lifetime,
+    /// `usages`, of `signing` and `authentication`.
+    pub usages: Vec<String>,
+    /// `groups`, each beginning with `system:bootstrappers:`.
+    pub groups: Vec<String>,
+}
+
+/// How long a token lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For ever.
+    Endless,
+    /// So long after it was made.
+    For(Duration),
+    /// Until then.
+    Until(SystemTime),
+}
+
+impl Lifetime {
+    /// What a `ttl` stands for: 0 is for ever.
+    pub fn of(ttl: Duration) -> Self {
+        if ttl.is_zero() { Self::Endless } else { Self::For(ttl) }
+    }
+
+    /// When a token ends that is made now; `None` is never.
+    pub fn ends(self, now: SystemTime) -> Option<SystemTime> {
+        match self {
+            Self::Endless => None,
+            Self::For(ttl) => now.checked_add(ttl),
+            Self::Until(end) => Some(end),
+        }
+    }
+}
+
+/// kubeadm's defaults (`apis/bootstraptoken/v1/defaults.go`).
+impl Default for BootstrapToken {
+    fn default() -> Self {
+        Self {
+            token: None,
+            description: String::new(),
+            lifetime: Lifetime::For(Duration::from_secs(24 * 3600)),
+            usages: vec!["signing".into(), "authentication".into()],
+            groups: vec!["system:bootstrappers:kubeadm:default-node-token".into()],
+        }
+    }
+}
 
 /// What a bootstrap token may be for.
 const USAGES: [&str; 2] = ["signing", "authentication"];

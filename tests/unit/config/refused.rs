@@ -192,7 +192,7 @@ fn an_etcd_that_cannot_be_reached_is_refused() {
         ("endpoints: ['https://a:1'], caFile: /a, certFile: /a", 18, "external", "belong together"),
         ("endpoints: ['https://a:1'], certFile: /a, keyFile: /a", 18, "external", "needs caFile"),
         ("endpoints: ['https://a:1'], httpEndpoints: [a]", 63, "external.httpEndpoints[0]", "not the URL"),
-        ("endpoint: []", 19, "external.endpoint", "\"endpoints\"?"),
+        ("endpoints: ['https://a:1'], ca: /a", 47, "external.ca", "unknown field"),
     ] {
         let result = cluster(&format!("etcd: {{external: {{{fields}}}}}"));
         refused(result, &format!("3:{column}"), &format!("ClusterConfiguration.etcd.{subject}"), part);
