@@ -6,6 +6,7 @@
 
 mod apply;
 mod cluster;
+mod external_etcd;
 mod faults;
 mod init;
 #[cfg(feature = "faults")]
