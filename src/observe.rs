@@ -91,7 +91,7 @@ pub fn inputs(config: &Config, files: &Files) -> Result<NodeInputs, FileError> {
             inputs.ca_directories.push(directory.to_owned());
         }
     }
-    for component in Component::ALL {
+    for component in manifest::components(config) {
         let mut all = Sha256::new();
         let mut complete = true;
         for path in manifest::files_read_once(component, config) {

@@ -57,10 +57,7 @@ pub async fn adopt(
 ) -> Result<u32> {
     let components: Vec<_> = Component::ALL.into_iter().filter(|component| inventory.owns(&component.path())).collect();
     let mut prover = Prover::new(config, files, interrupt, reporter);
-    for component in &components {
-        let pod = inventory.entries.get(&component.path()).and_then(|entry| entry.pod.clone());
-        prover.digests.extend(pod.map(|pod| (*component, pod)));
-    }
+    prover.digests.extend(inventory.adopted_pods());
     prover.prove(&components).await?;
     runs_its_file(&mut prover, &components).await?;
     let unwritten = |error| Error::new(Kind::Step, "cannot keep the inventory").because(&error);

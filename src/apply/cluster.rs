@@ -56,10 +56,10 @@ impl Applier<'_> {
         let key = self.config.certificate_key.clone().map_or_else(|| CertificateKey::generate(host::random), Ok);
         let key = key.map_err(|error| failed(&error))?;
         let mut sealed = vec![];
-        for name in cluster::certificate_names() {
+        for (name, path) in cluster::uploaded_files(self.config) {
             let mut nonce = [0; 12];
             host::random(&mut nonce).map_err(|error| failed(&error))?;
-            let content = self.read(&self.pki_path(name))?;
+            let content = self.read(&path)?;
             let content = cluster::encrypt(&content, &key, nonce).map_err(|error| Error::new(Kind::Step, error))?;
             sealed.push((name, content));
         }

@@ -161,10 +161,8 @@ impl Applier<'_> {
     }
 
     fn prover(&mut self) -> Prover<'_> {
-        let pods = Component::ALL.map(|component| (component, self.inventory.entries.get(&component.path())));
-        let adopted = pods.into_iter().filter_map(|(component, entry)| Some((component, entry?.pod.clone()?)));
         let mut prover = Prover::new(self.config, self.files, self.interrupt, self.reporter);
-        prover.digests.extend(adopted);
+        prover.digests.extend(self.inventory.adopted_pods());
         prover
     }
 

@@ -90,7 +90,9 @@ pub async fn install_timer(schedule: &Schedule, files: &Files) -> Result<Vec<&'s
         let file = Publish { path: path.to_owned(), content: Zeroizing::new(content), mode, replace: true };
         files.publish(&[file]).map_err(|error| failed(&error))
     };
-    units.iter().for_each(|(path, _)| inventory.claim(path));
+    for (path, _) in &units {
+        inventory.claim(path);
+    }
     files.ensure_directory(layout::STATE, 0o700).map_err(|error| failed(&error))?;
     publish(layout::INVENTORY, inventory.to_bytes(), 0o600)?;
     for (path, text) in &units {

@@ -85,7 +85,9 @@ impl Transaction<'_> {
         }
         let seconds = self.min_ready.as_secs();
         reporter.event(&Event::Work { text: format!("watch the new pods for {seconds} s"), done: 0, total: 1 });
-        Prover::new(self.config, self.files, self.interrupt, reporter).stay(&new, self.min_ready).await
+        let mut prover = Prover::new(self.config, self.files, self.interrupt, reporter);
+        prover.digests.extend(observe::inventory(self.files)?.adopted_pods());
+        prover.stay(&new, self.min_ready).await
     }
 }
 

@@ -99,6 +99,11 @@ async fn find(args: &Adopt, files: &Files, facts: &Facts) -> Result<Found> {
     };
     let mut found = Found { kubelet: read(layout::KUBELET_CONFIG)?, ..Found::default() };
     for component in Component::ALL {
+        let external =
+            component == Component::Etcd && files.status(&component.path()).is_ok_and(|found| found.is_none());
+        if external {
+            continue;
+        }
         let text = read(&component.path())?;
         let pod = manifest::read(&text).map_err(|error| {
             Error::new(Kind::Preflight, format!("{} is no static pod", component.path())).because(&error)

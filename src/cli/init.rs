@@ -1,14 +1,14 @@
 //! `kubekeel init`: from a configuration to a proven control plane.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use zeroize::Zeroizing;
 
 use super::{Global, Output, output, patches, report};
 use crate::apply::{self, Generations, Made};
-use crate::config::{Config, Facts, Input, Overrides};
+use crate::config::{Config, Facts, Input, Lifetime, Overrides, duration};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::host::fs::Files;
@@ -19,7 +19,7 @@ use crate::observe;
 use crate::phase::{self, PHASES, Want};
 use crate::plan::{self, Options, Plan};
 use crate::preflight;
-use crate::token::CertificateKey;
+use crate::token::{CertificateKey, Token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,6 +92,12 @@ pub(super) struct Init {
     /// Key of the uploaded certificates, 64 hexadecimal digits; without it one is made
     #[arg(long, value_name = "KEY", requires = "upload_certs")]
     certificate_key: Option<CertificateKey>,
+    /// Bootstrap token for joining nodes, in place of the first in the file; without it one is made
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<Token>,
+    /// How long that token lives; 0 for ever
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    token_ttl: Option<Duration>,
     /// Phases that are left out
     #[arg(long, value_name = "PHASE", value_delimiter = ',')]
     skip_phases: Vec<String>,
@@ -154,6 +160,10 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let mut config = input.config()?;
     config.upload_certificates = args.upload_certs;
     config.certificate_key = args.certificate_key.clone().or(config.certificate_key);
+    if let Some(first) = config.bootstrap_tokens.first_mut() {
+        first.token = args.token.clone().or(first.token.take());
+        first.lifetime = args.token_ttl.map_or(first.lifetime, Lifetime::of);
+    }
     for (field, value) in &config.detected {
         reporter.event(&Event::Detected { field: (*field).to_owned(), value: value.clone() });
     }
@@ -207,6 +217,9 @@ pub(super) fn wants(phase: Option<&str>, config: &Config, files: &Files) -> Vec<
         None => phase::wants_of_init(&config.skip_phases),
         Some(name) => phase::wants_of_phase(name),
     };
+    if config.cluster.external_etcd.is_some() {
+        wants.retain(|want| !want.is_of_local_etcd());
+    }
     if !files.is_machine() {
         // A tree under --root has files, but no kubelet, no runtime and no cluster.
         wants.retain(|want| !want.needs_a_cluster() && *want != Want::Preflight);

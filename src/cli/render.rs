@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::fs::{Files, Publish};
 use crate::kubelet;
 use crate::layout;
-use crate::manifest::{self, Component, NodeInputs};
+use crate::manifest::{self, NodeInputs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,7 +61,7 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let config = patches::read(input, &Files::new(&global.root))?.config()?;
     let inputs = if args.host { host_directories() } else { NodeInputs::default() };
     let mut files = vec![];
-    for component in Component::ALL {
+    for component in manifest::components(&config) {
         let manifest = manifest::render(component, &config, &inputs)?;
         files.push((component.path(), manifest.text, 0o600));
     }

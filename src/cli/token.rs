@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use super::join::{join_command, read};
 use super::{Global, Output, output};
 use crate::cluster::{self, TokenState};
-use crate::config::{BootstrapToken, duration};
+use crate::config::{BootstrapToken, Lifetime, bootstrap_group, duration};
 use crate::error::{Error, Kind, Result};
 use crate::host;
 use crate::host::api::{ApiError, ApiServer};
@@ -64,7 +64,7 @@ struct Create {
     #[arg(long, value_delimiter = ',', default_value = "signing,authentication", value_parser = ["signing", "authentication"])]
     usages: Vec<String>,
     /// Groups of who logs in with it, each beginning with system:bootstrappers:
-    #[arg(long, value_delimiter = ',', default_value = "system:bootstrappers:kubeadm:default-node-token", value_parser = group)]
+    #[arg(long, value_delimiter = ',', default_value = "system:bootstrappers:kubeadm:default-node-token", value_parser = bootstrap_group)]
     groups: Vec<String>,
     /// Words about it for people
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -75,17 +75,6 @@ struct Create {
     /// Key of uploaded certificates, to join as a control plane
     #[arg(long, value_name = "KEY", requires = "print_join_command")]
     certificate_key: Option<CertificateKey>,
-}
-
-/// `BootstrapGroupPattern` of `k8s.io/cluster-bootstrap/token/api`.
-fn group(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("system:bootstrappers:").unwrap_or_default();
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b':' || byte == b'-';
-    let last = rest.bytes().last().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    if last && rest.len() <= 256 && rest.bytes().all(inner) {
-        return Ok(text.to_owned());
-    }
-    Err("a group is system:bootstrappers: and a-z, 0-9, ':' or '-', ending with a letter or digit".into())
 }
 
 pub(super) fn command() -> Command {
@@ -131,7 +120,7 @@ async fn create(args: &TokenArgs, create: &Create, files: &Files, format: Output
     let wanted = BootstrapToken {
         token: Some(token.clone()),
         description: create.description.clone(),
-        ttl: Some(create.ttl).filter(|ttl| !ttl.is_zero()),
+        lifetime: Lifetime::of(create.ttl),
         usages: create.usages.clone(),
         groups: create.groups.clone(),
     };

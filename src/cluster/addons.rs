@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Object, config_map, rbac, sign};
-use crate::config::Config;
+use crate::config::{Cluster, Config};
 use crate::error::{Error, Kind, Result};
 use crate::kubeconfig;
 use crate::kubelet;
@@ -38,9 +38,10 @@ pub(super) fn coredns(config: &Config, live: &BTreeMap<String, Value>) -> Result
 
 /// The image's name has one level more where it is at home, and only there (`images/images.go`, `GetDNSImage`).
 fn coredns_image(config: &Config) -> String {
-    let repository = &config.cluster.image_repository;
+    let Cluster { dns, image_repository, release, .. } = &config.cluster;
+    let repository = dns.image_repository.as_ref().unwrap_or(image_repository);
     let name = if repository == "registry.k8s.io" { "coredns/coredns" } else { "coredns" };
-    format!("{repository}/{name}:{}", config.cluster.release.coredns)
+    format!("{repository}/{name}:{}", dns.image_tag.as_deref().unwrap_or(release.coredns))
 }
 
 /// kube-proxy.
@@ -48,7 +49,9 @@ pub(super) fn kube_proxy(config: &Config) -> Result<Vec<Object>> {
     let mut map = config_map(SYSTEM, "kube-proxy", "config.conf", yaml::block(&proxy_configuration(config)).trim_end());
     map["metadata"]["labels"] = json!({"app": "kube-proxy"});
     map["data"]["kubeconfig.conf"] = json!(yaml::block(&proxy_kubeconfig(config)).trim_end());
-    sign(&mut map);
+    if config.kube_proxy.is_empty() {
+        sign(&mut map);
+    }
     let image = format!("{}/kube-proxy:{}", config.cluster.image_repository, manifest::version_tag(config));
     let mut objects = vec![
         Object::new(map),
@@ -61,22 +64,25 @@ pub(super) fn kube_proxy(config: &Config) -> Result<Vec<Object>> {
     Ok(objects)
 }
 
-/// `KubeProxyConfiguration` with kubeadm's defaults (`componentconfigs/kubeproxy.go`).
+/// The user's `KubeProxyConfiguration` with kubeadm's defaults (`componentconfigs/kubeproxy.go`), which stand where the
+/// user left a field empty.
 fn proxy_configuration(config: &Config) -> Value {
     let everywhere = if config.advertise_address.is_ipv4() { "0.0.0.0" } else { "::" };
-    let mut document = json!({
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "bindAddress": everywhere,
-        "clientConnection": {"kubeconfig": "/var/lib/kube-proxy/kubeconfig.conf"},
-    });
-    if !config.cluster.networking.pod_subnet.is_empty() {
-        document["clusterCIDR"] = json!(config.cluster.networking.pod_subnet);
-    }
-    if let Some(mode) = config.cluster.release.kube_proxy_mode {
-        document["mode"] = json!(mode);
-    }
+    let mut document = Value::Object(config.kube_proxy.clone());
+    document["apiVersion"] = json!("kubeproxy.config.k8s.io/v1alpha1");
+    document["kind"] = json!("KubeProxyConfiguration");
+    let connection = &mut document["clientConnection"];
+    default(connection, "kubeconfig", "/var/lib/kube-proxy/kubeconfig.conf");
+    default(&mut document, "bindAddress", everywhere);
+    default(&mut document, "clusterCIDR", &config.cluster.networking.pod_subnet);
+    default(&mut document, "mode", config.cluster.release.kube_proxy_mode.unwrap_or_default());
     document
+}
+
+fn default(fields: &mut Value, name: &str, text: &str) {
+    if fields[name].as_str().is_none_or(str::is_empty) && !text.is_empty() {
+        fields[name] = json!(text);
+    }
 }
 
 fn proxy_kubeconfig(config: &Config) -> Value {

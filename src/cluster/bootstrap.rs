@@ -89,7 +89,7 @@ pub fn token_secret(token: &Token, wanted: &BootstrapToken, now: SystemTime) -> 
     if !wanted.description.is_empty() {
         put("description", &wanted.description);
     }
-    if let Some(expires) = wanted.ttl.and_then(|ttl| now.checked_add(ttl)) {
+    if let Some(expires) = wanted.lifetime.ends(now) {
         put("expiration", &timestamp(expires));
     }
     for usage in &wanted.usages {

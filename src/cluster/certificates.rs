@@ -8,12 +8,23 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{Object, rbac};
-use crate::config::BootstrapToken;
+use crate::config::{BootstrapToken, Config, Lifetime};
 use crate::token::CertificateKey;
 
-/// The files that are uploaded, below the directory of certificates.
-pub fn certificate_names() -> [&'static str; 8] {
-    ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key", "etcd/ca.crt", "etcd/ca.key"]
+/// The files that are uploaded: their names in the Secret, before the slashes go, and their paths (`copycerts.go`).
+pub fn uploaded_files(config: &Config) -> Vec<(&'static str, String)> {
+    let pki = &config.cluster.certificates_dir;
+    let own = |names: &[&'static str]| names.iter().map(|name| (*name, format!("{pki}/{name}"))).collect::<Vec<_>>();
+    let mut files = own(&["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.pub", "sa.key"]);
+    match &config.cluster.external_etcd {
+        None => files.extend(own(&["etcd/ca.crt", "etcd/ca.key"])),
+        Some(etcd) => {
+            let names = ["external-etcd-ca.crt", "external-etcd.crt", "external-etcd.key"];
+            let paths = [&etcd.ca_file, &etcd.cert_file, &etcd.key_file];
+            files.extend(names.into_iter().zip(paths).filter_map(|(name, path)| Some((name, path.clone()?))));
+        }
+    }
+    files
 }
 
 /// The nonce, then the ciphertext with its tag (`util/crypto/crypto.go`). The nonce must never come twice with one key.
@@ -30,7 +41,7 @@ pub fn certificates_owner() -> BootstrapToken {
     BootstrapToken {
         token: None,
         description: "Proxy for managing TTL for the kubeadm-certs secret".into(),
-        ttl: Some(Duration::from_secs(2 * 3600)),
+        lifetime: Lifetime::For(Duration::from_secs(2 * 3600)),
         usages: vec![],
         groups: vec![],
     }

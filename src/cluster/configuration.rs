@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{Object, config_map, rbac, sign};
-use crate::config::{Arg, Cluster, Component, Config, KeyAlgorithm, LocalEtcd};
+use crate::config::{Arg, Cluster, Component, Config, EtcdUrl, ExternalEtcd, KeyAlgorithm, LocalEtcd};
 use crate::error::Result;
 use crate::kubelet;
 use crate::manifest::yaml;
@@ -41,8 +41,16 @@ fn cluster_configuration(config: &Config) -> Value {
     let cluster = &config.cluster;
     let mut api_server = component(&cluster.api_server);
     put(&mut api_server, "certSANs", json!(cluster.api_server_cert_sans));
-    let addon =
-        |phase| if phase::is_skipped(phase, &config.skip_phases) { json!({"disabled": true}) } else { json!({}) };
+    let addon = |phase| {
+        let mut fields = Map::new();
+        if phase::is_skipped(phase, &config.skip_phases) {
+            fields.insert("disabled".into(), true.into());
+        }
+        fields
+    };
+    let mut dns = addon("addon/coredns");
+    put(&mut dns, "imageRepository", json!(cluster.dns.image_repository));
+    put(&mut dns, "imageTag", json!(cluster.dns.image_tag));
     let mut document = json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "ClusterConfiguration",
@@ -52,15 +60,18 @@ fn cluster_configuration(config: &Config) -> Value {
         "certificatesDir": cluster.certificates_dir,
         "clusterName": cluster.name,
         "controllerManager": component(&cluster.controller_manager),
-        "dns": addon("addon/coredns"),
+        "dns": dns,
         "encryptionAlgorithm": algorithm(cluster.key_algorithm),
-        "etcd": {"local": etcd(&cluster.etcd)},
+        "etcd": etcd(cluster),
         "imageRepository": cluster.image_repository,
         "kubernetesVersion": cluster.version.to_string(),
         "networking": networking(cluster),
         "proxy": addon("addon/kube-proxy"),
         "scheduler": component(&cluster.scheduler),
     });
+    if !cluster.feature_gates.is_empty() {
+        document["featureGates"] = json!(cluster.feature_gates);
+    }
     if let Some(endpoint) = &cluster.control_plane_endpoint {
         let host = if endpoint.host.contains(':') { format!("[{}]", endpoint.host) } else { endpoint.host.clone() };
         document["controlPlaneEndpoint"] = json!(format!("{host}:{}", endpoint.port));
@@ -100,7 +111,27 @@ fn component(component: &Component) -> Map<String, Value> {
     fields
 }
 
-fn etcd(etcd: &LocalEtcd) -> Map<String, Value> {
+fn etcd(cluster: &Cluster) -> Value {
+    match &cluster.external_etcd {
+        Some(external) => json!({"external": external_etcd(external)}),
+        None => json!({"local": local_etcd(&cluster.etcd)}),
+    }
+}
+
+fn external_etcd(etcd: &ExternalEtcd) -> Map<String, Value> {
+    let urls = |members: &[EtcdUrl]| members.iter().map(|member| json!(member.url)).collect::<Value>();
+    let mut fields = Map::new();
+    put(&mut fields, "endpoints", urls(&etcd.endpoints));
+    let http = if etcd.http_endpoints.is_empty() { &etcd.endpoints } else { &etcd.http_endpoints };
+    put(&mut fields, "httpEndpoints", urls(http));
+    // kubeadm has these three even when they are empty.
+    for (name, file) in [("caFile", &etcd.ca_file), ("certFile", &etcd.cert_file), ("keyFile", &etcd.key_file)] {
+        fields.insert(name.to_owned(), json!(file.clone().unwrap_or_default()));
+    }
+    fields
+}
+
+fn local_etcd(etcd: &LocalEtcd) -> Map<String, Value> {
     let mut fields = Map::new();
     put(&mut fields, "dataDir", json!(etcd.data_dir));
     put(&mut fields, "imageRepository", json!(etcd.image_repository));

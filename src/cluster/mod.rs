@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use bootstrap::{TokenState, token, token_secret, token_states};
-pub use certificates::{certificate_names, certificates_owner, certificates_secret, encrypt};
+pub use certificates::{certificates_owner, certificates_secret, encrypt, uploaded_files};
 pub use join::{JoinError, join_command};
 pub use object::Object;
 

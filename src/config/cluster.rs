@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value as Json;
-
-use super::fields::{Fields, Item, Path};
-use super::given::{Given, Origin, Wrong, did_you_mean, quoted};
+use super::etcd::{self, Etcd};
+use super::fields::{Fields, Item};
+use super::given::{Given, Wrong, quoted};
 use super::init::{args, envs};
-use super::{Arg, Component, HostPathMount, value};
+use super::{Component, HostPathMount, gates, value};
 
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
@@ -23,31 +22,21 @@ pub(super) struct Cluster {
     pub(super) scheduler: Component,
     pub(super) dns_disabled: bool,
     pub(super) proxy_disabled: bool,
-    /// `dns.imageRepository` and `dns.imageTag`, refused while `CoreDNS` is wanted.
-    pub(super) dns_image: Vec<Origin>,
+    pub(super) dns_image_repository: Option<Given<String>>,
+    pub(super) dns_image_tag: Option<Given<String>>,
     pub(super) certificates_dir: Option<Given<String>>,
     pub(super) image_repository: Option<Given<String>>,
+    pub(super) feature_gates: Vec<(String, Given<bool>)>,
     pub(super) name: Option<Given<String>>,
     pub(super) encryption_algorithm: Option<Given<String>>,
     pub(super) certificate_validity: Option<Given<String>>,
     pub(super) ca_certificate_validity: Option<Given<String>>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Etcd {
-    pub(super) data_dir: Option<Given<String>>,
-    pub(super) image_repository: Option<Given<String>>,
-    pub(super) image_tag: Option<Given<String>>,
-    pub(super) extra_args: Vec<Arg>,
-    pub(super) extra_envs: Vec<Json>,
-    pub(super) server_cert_sans: Vec<Given<String>>,
-    pub(super) peer_cert_sans: Vec<Given<String>>,
-}
-
 pub(super) fn read(fields: &mut Fields<'_>) -> Cluster {
-    fields.item("featureGates", feature_gates);
     let mut cluster = Cluster {
-        etcd: fields.object("etcd", etcd).flatten().unwrap_or_default(),
+        feature_gates: fields.item("featureGates", gates::read).unwrap_or_default(),
+        etcd: fields.object("etcd", etcd::read).unwrap_or_default(),
         version: fields.string("kubernetesVersion"),
         control_plane_endpoint: fields.string("controlPlaneEndpoint"),
         controller_manager: fields.object("controllerManager", component).unwrap_or_default(),
@@ -71,24 +60,11 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Cluster {
     });
     fields.object("dns", |dns| {
         cluster.dns_disabled = dns.boolean("disabled").unwrap_or_default();
-        let image = [dns.string("imageRepository"), dns.string("imageTag")];
-        cluster.dns_image = image.into_iter().flatten().map(|given| given.origin).collect();
+        cluster.dns_image_repository = dns.string("imageRepository");
+        cluster.dns_image_tag = dns.string("imageTag");
     });
     fields.object("proxy", |proxy| cluster.proxy_disabled = proxy.boolean("disabled").unwrap_or_default());
     cluster
-}
-
-fn etcd(fields: &mut Fields<'_>) -> Option<Etcd> {
-    fields.refuse("external", "use etcd.local, the etcd of this node");
-    fields.object("local", |local| Etcd {
-        data_dir: local.string("dataDir"),
-        image_repository: local.string("imageRepository"),
-        image_tag: local.string("imageTag"),
-        extra_args: args(local, "extraArgs"),
-        extra_envs: envs(local),
-        server_cert_sans: local.strings("serverCertSANs").unwrap_or_default(),
-        peer_cert_sans: local.strings("peerCertSANs").unwrap_or_default(),
-    })
 }
 
 fn component(fields: &mut Fields<'_>) -> Component {
@@ -139,20 +115,4 @@ fn volume(fields: &mut Fields<'_>) -> Option<HostPathMount> {
         read_only,
         path_type: path_type.unwrap_or_default(),
     })
-}
-
-/// `RootlessControlPlane` is the only gate that kubeadm 1.37 knows (`features/features.go`).
-const FEATURE_GATES: [&str; 1] = ["RootlessControlPlane"];
-
-fn feature_gates(item: Item<'_>) -> Option<()> {
-    for entry in item.entries()? {
-        let item = Item { node: &entry.node, path: Path::Field(&item.path, &entry.key), problems: item.problems };
-        if !FEATURE_GATES.contains(&entry.key.as_str()) {
-            let wrong = Wrong::new("unknown feature gate").maybe(did_you_mean(&entry.key, FEATURE_GATES));
-            item.problems.at(&item.path.to_string(), entry.mark, wrong);
-        } else if item.boolean().is_some_and(|given| given.value) {
-            item.report(Wrong::new("not supported by this version").hint("remove the feature gate"));
-        }
-    }
-    Some(())
 }

@@ -6,8 +6,9 @@ use super::cluster::{self, Cluster};
 use super::fields::{Item, Path};
 use super::given::{Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::{self, Init};
-use super::kubelet;
+use super::shape::Shape;
 use super::yaml::{self, Mark, Node, Value};
+use super::{kube_proxy, kubelet};
 
 /// What a file gives.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub(super) struct Documents {
     pub(super) kubelet: Map<String, Json>,
     /// Fields of the kubelet that need a certain minor.
     pub(super) kubelet_since: Vec<(Origin, u32)>,
-    pub(super) kube_proxy: Option<Origin>,
+    pub(super) kube_proxy: Map<String, Json>,
     /// Something could not be read, so what is missing may well be there.
     pub(super) broken: bool,
 }
@@ -94,22 +95,27 @@ impl Documents {
                     .unwrap_or_default();
             }
             "KubeletConfiguration" => self.add_kubelet(item),
-            "KubeProxyConfiguration" => self.kube_proxy = Some(item.origin()),
+            "KubeProxyConfiguration" => self.kube_proxy = component(&kube_proxy::CONFIGURATION, item),
             _ => {}
         }
     }
 
     fn add_kubelet(&mut self, item: Item<'_>) {
-        let Some(Json::Object(mut fields)) = kubelet::CONFIGURATION.read(item) else { return };
-        fields.remove("apiVersion");
-        fields.remove("kind");
-        self.kubelet = fields;
+        self.kubelet = component(&kubelet::CONFIGURATION, item);
         for (name, since) in kubelet::SINCE {
             if self.kubelet.contains_key(name) {
                 self.kubelet_since.push((Origin::Field(item.child(name).to_string(), item.mark_of(name)), since));
             }
         }
     }
+}
+
+/// The fields of a component's configuration, without those that say what it is.
+fn component(shape: &Shape, item: Item<'_>) -> Map<String, Json> {
+    let Some(Json::Object(mut fields)) = shape.read(item) else { return Map::new() };
+    fields.remove("apiVersion");
+    fields.remove("kind");
+    fields
 }
 
 /// The kind of a document, if it and its `apiVersion` are known.

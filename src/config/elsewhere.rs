@@ -1,9 +1,9 @@
 //! Where each field of the configuration API belongs, for the hint on a field in the wrong place.
 
-use super::kubelet;
+use super::{kube_proxy, kubelet};
 
 /// Every field of the documents that `init` reads, below the kind that has it; a list's elements have no index.
-const FIELDS: [(&str, &[&str]); 15] = [
+const FIELDS: [(&str, &[&str]); 16] = [
     (
         "InitConfiguration",
         &["bootstrapTokens", "dryRun", "nodeRegistration", "localAPIEndpoint", "certificateKey", "skipPhases"],
@@ -31,6 +31,7 @@ const FIELDS: [(&str, &[&str]); 15] = [
     ("ClusterConfiguration", &["encryptionAlgorithm", "certificateValidityPeriod", "caCertificateValidityPeriod"]),
     ("ClusterConfiguration.networking", &["serviceSubnet", "podSubnet", "dnsDomain"]),
     ("ClusterConfiguration.etcd.local", &["dataDir", "serverCertSANs", "peerCertSANs", "imageTag"]),
+    ("ClusterConfiguration.etcd.external", &["endpoints", "httpEndpoints", "caFile", "certFile", "keyFile"]),
     ("ClusterConfiguration.apiServer", &["certSANs", "extraArgs", "extraVolumes", "extraEnvs"]),
     ("ClusterConfiguration.controllerManager", &["extraArgs", "extraVolumes", "extraEnvs"]),
     ("ClusterConfiguration.scheduler", &["extraArgs", "extraVolumes", "extraEnvs"]),
@@ -42,6 +43,9 @@ pub(super) fn hint(key: &str) -> Option<String> {
     let mut homes: Vec<&str> = homes.map(|(home, _)| *home).collect();
     if homes.is_empty() && kubelet::has(key) {
         homes.push("KubeletConfiguration");
+    }
+    if homes.is_empty() && kube_proxy::has(key) {
+        homes.push("KubeProxyConfiguration");
     }
     (!homes.is_empty()).then(|| format!("the field belongs to {}", homes.join(" or ")))
 }

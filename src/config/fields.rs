@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use zeroize::Zeroizing;
+
 use super::elsewhere;
 use super::given::{Given, Origin, Problems, Wrong, closest, did_you_mean, excerpt};
 use super::yaml::{Entry, Mark, Meaning, Node, Scalar, Value};
@@ -67,6 +69,19 @@ impl<'t> Item<'t> {
                 Meaning::Null => return None,
                 Meaning::Text(text) => return Some(self.given(text.to_owned())),
                 _ => self.mismatch("a string", Some(format!("write it in quotes: \"{}\"", excerpt(&scalar.text)))),
+            },
+            _ => self.mismatch("a string", None),
+        }
+        None
+    }
+
+    /// A string that no message shows.
+    pub(super) fn secret(&self) -> Option<Given<Zeroizing<String>>> {
+        match &self.node.value {
+            Value::Scalar(scalar) => match scalar.meaning() {
+                Meaning::Null => return None,
+                Meaning::Text(text) => return Some(self.given(Zeroizing::new(text.to_owned()))),
+                _ => self.mismatch("a string", Some("write it in quotes".into())),
             },
             _ => self.mismatch("a string", None),
         }
@@ -219,6 +234,11 @@ impl<'t> Fields<'t> {
         self.with(name, |item| item.string()).filter(|given| !given.value.is_empty())
     }
 
+    /// A string that no message shows; an empty one is not given.
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Given<Zeroizing<String>>> {
+        self.with(name, |item| item.secret()).filter(|given| !given.value.is_empty())
+    }
+
     pub(super) fn boolean(&mut self, name: &'static str) -> Option<bool> {
         self.with(name, |item| item.boolean()).map(|given| given.value)
     }
@@ -257,6 +277,13 @@ impl<'t> Fields<'t> {
     /// Where the field stands, when it is given and not empty.
     pub(super) fn origin(&mut self, name: &'static str) -> Option<Origin> {
         self.with(name, |item| (!is_empty(item.node)).then(|| item.origin()))
+    }
+
+    /// Something is wrong with a field that was read; the map is to blame when it lacks the field.
+    pub(super) fn report(&self, name: &str, wrong: Wrong) {
+        let entry = self.entries.iter().find(|entry| entry.key == name);
+        let mark = entry.map_or(self.mark, |entry| entry.node.mark);
+        self.problems.at(&Path::Field(self.path, name).to_string(), mark, wrong);
     }
 
     pub(super) fn problems(&self) -> &'t Problems {

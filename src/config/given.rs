@@ -65,6 +65,11 @@ impl Wrong {
         Self { message: message.into(), hint: None }
     }
 
+    /// What an error says of itself.
+    pub(super) fn from_error(error: impl std::error::Error) -> Self {
+        Self::new(error.to_string())
+    }
+
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -72,6 +77,13 @@ impl Wrong {
     /// The same with a hint, if there is one.
     pub(super) fn maybe(self, hint: Option<impl Into<String>>) -> Self {
         Self { hint: hint.map(Into::into), ..self }
+    }
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.hint.iter().try_for_each(|hint| write!(f, ": {hint}"))
     }
 }
 

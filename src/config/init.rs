@@ -5,16 +5,18 @@ use std::collections::HashSet;
 use serde_json::Value as Json;
 
 use super::fields::{Fields, Item};
-use super::given::{Given, Origin, Wrong, quoted};
+use super::given::{Given, Wrong, quoted};
 use super::shape::Shape;
-use super::{Arg, Taint, value};
+use super::{Arg, BootstrapToken, Taint, tokens, value};
+use crate::token::CertificateKey;
 
 #[derive(Debug, Default)]
 pub(super) struct Init {
     pub(super) node: Node,
     pub(super) advertise_address: Option<Given<String>>,
     pub(super) bind_port: Option<Given<i64>>,
-    pub(super) bootstrap_tokens: Option<Origin>,
+    pub(super) bootstrap_tokens: Vec<BootstrapToken>,
+    pub(super) certificate_key: Option<CertificateKey>,
     pub(super) skip_phases: Vec<Given<String>>,
     pub(super) patches_directory: Option<Given<String>>,
     pub(super) dry_run: bool,
@@ -43,26 +45,15 @@ pub(super) struct Timeouts {
     pub(super) others: Vec<Given<String>>,
 }
 
-const BOOTSTRAP_TOKEN: Shape = Shape::Object(&[
-    ("token", Shape::Text),
-    ("description", Shape::Text),
-    ("ttl", Shape::Duration),
-    ("expires", Shape::Text),
-    ("usages", Shape::List(&Shape::Text)),
-    ("groups", Shape::List(&Shape::Text)),
-]);
-
 pub(super) fn read(fields: &mut Fields<'_>) -> Init {
-    let bootstrap_tokens = fields.origin("bootstrapTokens");
-    fields.item("bootstrapTokens", |item| Shape::List(&BOOTSTRAP_TOKEN).read(item));
-    fields.refuse("certificateKey", "remove it: certificates are not uploaded");
     let endpoint = |endpoint: &mut Fields<'_>| (endpoint.string("advertiseAddress"), endpoint.integer("bindPort"));
     let (advertise_address, bind_port) = fields.object("localAPIEndpoint", endpoint).unwrap_or_default();
     Init {
         node: fields.object("nodeRegistration", node).unwrap_or_default(),
         advertise_address,
         bind_port,
-        bootstrap_tokens,
+        bootstrap_tokens: fields.item("bootstrapTokens", tokens::tokens).unwrap_or_default(),
+        certificate_key: tokens::certificate_key(fields),
         skip_phases: fields.strings("skipPhases").unwrap_or_default(),
         patches_directory: fields.object("patches", |patches| patches.string("directory")).flatten(),
         dry_run: fields.boolean("dryRun").unwrap_or_default(),

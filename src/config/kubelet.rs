@@ -26,7 +26,8 @@ const AUTHORIZATION: Shape = Object(&[
 const PRIORITY_GRACE: Shape = Object(&[("priority", Int), ("shutdownGracePeriodSeconds", Int)]);
 const MEMORY_RESERVATION: Shape = Object(&[("numaNode", Int), ("limits", Map(&Quantity))]);
 const LOG_ROUTING: Shape = Object(&[("splitStream", Bool), ("infoBufferSize", Quantity)]);
-const LOGGING: Shape = Object(&[
+/// `logs/api/v1` of component-base, which the kubelet and kube-proxy share.
+pub(super) const LOGGING: Shape = Object(&[
     ("format", Text),
     // Nanoseconds as a number, or a duration (`TimeOrMetaDuration`).
     ("flushFrequency", Any),

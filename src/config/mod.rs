@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure. What the host contributes to the defaults (its name, its address) arrives as [`Facts`].
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,30 +12,40 @@ use serde_json::{Map, Value};
 
 use crate::patch::Patches;
 use crate::release::{Release, Version};
-use crate::token::{CertificateKey, Token};
+use crate::token::CertificateKey;
 
 mod cluster;
 mod documents;
 mod elsewhere;
+mod etcd;
 mod fields;
+mod gates;
 mod given;
 mod init;
+mod kube_proxy;
 mod kubelet;
 mod load;
 mod network;
 mod node;
 mod resolve;
 mod shape;
+mod tokens;
 mod tree;
 mod value;
 pub(crate) mod yaml;
 
 pub use load::{Input, Source, load};
+pub use tokens::{BootstrapToken, Lifetime};
 pub(crate) use tree::{kubelet_problems, trees};
 
 /// A duration in Go's notation, for flags that are not fields.
 pub fn duration(text: &str) -> Result<Duration, String> {
     value::duration(text).map_err(|_| "write it like 4m, 1h30m or 8760h0m0s".to_owned())
+}
+
+/// A group of those who log in with a bootstrap token, for flags that are not fields.
+pub fn bootstrap_group(text: &str) -> Result<String, String> {
+    value::bootstrap_group(text).map_err(|wrong| wrong.to_string())
 }
 
 /// A complete configuration: every default filled in, everything validated.
@@ -50,6 +61,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// `KubeletConfiguration` as the user gave it, without `apiVersion` and `kind`, without our defaults.
     pub kubelet: Map<String, Value>,
+    /// `KubeProxyConfiguration` as the user gave it, likewise.
+    pub kube_proxy: Map<String, Value>,
     /// `InitConfiguration.timeouts`.
     pub timeouts: Timeouts,
     /// `InitConfiguration.skipPhases`, each name known.
@@ -68,34 +81,6 @@ pub struct Config {
     pub certificate_key: Option<CertificateKey>,
     /// What was detected or defaulted and matters to a reader: field and value, in display order.
     pub detected: Vec<(&'static str, String)>,
-}
-
-/// A bootstrap token, with which nodes join.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BootstrapToken {
-    /// `token`; without it one is made.
-    pub token: Option<Token>,
-    /// `description`, may be empty.
-    pub description: String,
-    /// `ttl`; `None` stands for 0, a token that never ends.
-    pub ttl: Option<Duration>,
-    /// `usages`, of `signing` and `authentication`.
-    pub usages: Vec<String>,
-    /// `groups`, each beginning with `system:bootstrappers:`.
-    pub groups: Vec<String>,
-}
-
-/// kubeadm's defaults (`apis/bootstraptoken/v1/defaults.go`).
-impl Default for BootstrapToken {
-    fn default() -> Self {
-        Self {
-            token: None,
-            description: String::new(),
-            ttl: Some(Duration::from_secs(24 * 3600)),
-            usages: vec!["signing".into(), "authentication".into()],
-            groups: vec!["system:bootstrappers:kubeadm:default-node-token".into()],
-        }
-    }
 }
 
 /// `nodeRegistration`.
@@ -157,6 +142,8 @@ pub struct Cluster {
     pub version: Version,
     /// The supported minor of `version`.
     pub release: &'static Release,
+    /// `featureGates`, kubeadm's own, each of which takes effect.
+    pub feature_gates: BTreeMap<String, bool>,
     /// `clusterName`.
     pub name: String,
     /// `controlPlaneEndpoint`, completed with the bind port.
@@ -165,8 +152,12 @@ pub struct Cluster {
     pub certificates_dir: String,
     /// `imageRepository`.
     pub image_repository: String,
-    /// `etcd.local`.
+    /// `etcd.local`, at its defaults when there is an external one.
     pub etcd: LocalEtcd,
+    /// `etcd.external`: this node runs no etcd.
+    pub external_etcd: Option<ExternalEtcd>,
+    /// `dns`.
+    pub dns: Dns,
     /// `networking`.
     pub networking: Networking,
     /// `apiServer`.
@@ -211,6 +202,41 @@ pub struct LocalEtcd {
     pub server_cert_sans: Vec<String>,
     /// `peerCertSANs`.
     pub peer_cert_sans: Vec<String>,
+}
+
+/// `etcd.external`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExternalEtcd {
+    /// `endpoints`, at least one.
+    pub endpoints: Vec<EtcdUrl>,
+    /// `httpEndpoints`, when the members answer HTTP elsewhere.
+    pub http_endpoints: Vec<EtcdUrl>,
+    /// `caFile`, absolute.
+    pub ca_file: Option<String>,
+    /// `certFile`, absolute; given together with `key_file`.
+    pub cert_file: Option<String>,
+    /// `keyFile`, absolute.
+    pub key_file: Option<String>,
+}
+
+/// Where a member of an external etcd answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdUrl {
+    /// As it was written; a flag takes it verbatim.
+    pub url: String,
+    /// Its host and port.
+    pub endpoint: Endpoint,
+    /// Whether the scheme is https.
+    pub tls: bool,
+}
+
+/// `dns`; whether it is disabled is among the phases to skip.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dns {
+    /// `imageRepository`, else the cluster's.
+    pub image_repository: Option<String>,
+    /// `imageTag`, else the release's.
+    pub image_tag: Option<String>,
 }
 
 /// `networking`.

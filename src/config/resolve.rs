@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::cluster::{Cluster as GivenCluster, Etcd};
+use super::cluster::Cluster as GivenCluster;
 use super::documents::Documents;
 use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::Timeouts as GivenTimeouts;
 use super::network::{Subnets, networking};
 use super::{
-    BootstrapToken, Cluster, Config, Facts, KeyAlgorithm, LocalEtcd, Networking, Overrides, Timeouts, node, value,
+    BootstrapToken, Cluster, Config, Dns, Facts, KeyAlgorithm, Networking, Overrides, Timeouts, etcd, gates, node,
+    value,
 };
 use crate::patch::Patches;
 use crate::release::{self, RELEASES, Release, Version};
@@ -34,12 +35,12 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// Judges a value; nothing given is fine.
-    fn optional<T>(self, given: Option<Given<String>>, judge: fn(&str) -> Result<T, Wrong>) -> Option<T> {
+    pub(super) fn optional<T>(self, given: Option<Given<String>>, judge: fn(&str) -> Result<T, Wrong>) -> Option<T> {
         given.and_then(|given| given.check(self.problems, |text| judge(text)))
     }
 
     /// Judges every element of a list; one that comes again is dropped.
-    fn all(self, given: Vec<Given<String>>, judge: fn(&str) -> Result<String, Wrong>) -> Vec<String> {
+    pub(super) fn all(self, given: Vec<Given<String>>, judge: fn(&str) -> Result<String, Wrong>) -> Vec<String> {
         let judged = given.into_iter().filter_map(|given| self.optional(Some(given), judge));
         let mut seen = HashSet::new();
         judged.filter(|value| seen.insert(value.clone())).collect()
@@ -57,7 +58,6 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     let context = Context { overrides, facts, problems, broken };
     let mut detected = vec![];
     let skipped = skip_phases(context, std::mem::take(&mut init.skip_phases), &cluster);
-    refuse_phases(problems, &skipped, init.bootstrap_tokens.as_ref(), kube_proxy.as_ref(), &cluster.dns_image);
     let bind_port = overrides.bind_port.map(|port| Given::flag("--apiserver-bind-port", i64::from(port)));
     let bind_port =
         bind_port.or(init.bind_port).unwrap_or_else(|| Given::default("localAPIEndpoint.bindPort", BIND_PORT));
@@ -80,20 +80,25 @@ pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, pr
     let patches_directory = pick("--patches", overrides.patches_directory.as_ref(), init.patches_directory);
     let patches_directory = context.optional(patches_directory, value::directory);
     let cluster = complete(context, cluster, bind_port, version, networking);
+    let mut bootstrap_tokens = init.bootstrap_tokens;
+    if bootstrap_tokens.is_empty() {
+        bootstrap_tokens.push(BootstrapToken::default());
+    }
     Some(Config {
         node: node?,
         advertise_address: advertise?.value,
         bind_port: bind_port?,
         cluster: cluster?,
         kubelet,
+        kube_proxy,
         timeouts,
         skip_phases: skipped,
         patches_directory,
         patches: Patches::default(),
         dry_run: init.dry_run,
-        bootstrap_tokens: vec![BootstrapToken::default()],
+        bootstrap_tokens,
         upload_certificates: false,
-        certificate_key: None,
+        certificate_key: init.certificate_key,
         detected,
     })
 }
@@ -119,25 +124,6 @@ fn skip_phases(context: Context<'_>, given: Vec<Given<String>>, cluster: &GivenC
         }
     }
     skipped
-}
-
-/// What is given for a phase that this version does not do would be ignored, so it is refused while the phase is wanted.
-fn refuse_phases(
-    problems: &Problems,
-    skipped: &[String],
-    tokens: Option<&Origin>,
-    kube_proxy: Option<&Origin>,
-    dns_image: &[Origin],
-) {
-    let tokens = tokens.into_iter().map(|origin| (origin, "bootstrap-token"));
-    let kube_proxy = kube_proxy.into_iter().map(|origin| (origin, "addon/kube-proxy"));
-    let dns_image = dns_image.iter().map(|origin| (origin, "addon/coredns"));
-    for (origin, phase) in tokens.chain(kube_proxy).chain(dns_image) {
-        if !phase::is_skipped(phase, skipped) {
-            let hint = format!("add {phase} to skipPhases");
-            problems.add(origin, Wrong::new("not supported yet").hint(hint));
-        }
-    }
 }
 
 fn refuse_newer(problems: &Problems, version: &Version, since: &[(Origin, u32)]) {
@@ -212,7 +198,12 @@ fn complete(
     let sans = given.api_server_cert_sans.into_iter().chain(flags).collect();
     let algorithm = context.optional(given.encryption_algorithm, key_algorithm);
     let validity = |given, default| context.optional(given, value::positive_duration).unwrap_or(default);
-    let cluster = |(version, release), networking| Cluster {
+    // Judge with stand-ins for what is wrong already, so that nothing stays unsaid.
+    let complete = version.is_some() && networking.is_some();
+    let (version, release) = version.unwrap_or_else(|| (release::NEWEST.newest(), release::NEWEST));
+    let feature_gates = gates::judge(given.feature_gates, release.minor, problems);
+    let (etcd, external_etcd) = etcd::etcd(context, given.etcd);
+    let cluster = Cluster {
         version,
         release,
         name: context.optional(given.name, value::printable).unwrap_or_else(|| "kubernetes".into()),
@@ -221,33 +212,23 @@ fn complete(
         image_repository: context
             .optional(repository, value::image_repository)
             .unwrap_or_else(|| IMAGE_REPOSITORY.into()),
-        etcd: etcd(context, given.etcd),
-        networking,
+        etcd,
+        external_etcd,
+        dns: Dns {
+            image_repository: context.optional(given.dns_image_repository, value::image_repository),
+            image_tag: context.optional(given.dns_image_tag, value::image_tag),
+        },
+        networking: networking.unwrap_or_default(),
         api_server: given.api_server,
         api_server_cert_sans: context.all(sans, |san| value::san(&san.to_lowercase())),
         controller_manager: given.controller_manager,
         scheduler: given.scheduler,
-        key_algorithm: algorithm.unwrap_or(KeyAlgorithm::EcdsaP256),
+        key_algorithm: gates::key_algorithm(&feature_gates).or(algorithm).unwrap_or(KeyAlgorithm::EcdsaP256),
+        feature_gates,
         certificate_validity: validity(given.certificate_validity, 8760 * HOUR),
         ca_certificate_validity: validity(given.ca_certificate_validity, 87600 * HOUR),
     };
-    // Judge with stand-ins for what is wrong already, so that nothing stays unsaid.
-    let complete = version.is_some() && networking.is_some();
-    let version = version.unwrap_or_else(|| (release::NEWEST.newest(), release::NEWEST));
-    let cluster = cluster(version, networking.unwrap_or_default());
     complete.then_some(cluster)
-}
-
-fn etcd(context: Context<'_>, given: Etcd) -> LocalEtcd {
-    LocalEtcd {
-        data_dir: context.optional(given.data_dir, value::directory).unwrap_or_else(|| layout::ETCD_DATA.into()),
-        image_repository: context.optional(given.image_repository, value::image_repository),
-        image_tag: context.optional(given.image_tag, value::image_tag),
-        extra_args: given.extra_args,
-        extra_envs: given.extra_envs,
-        server_cert_sans: context.all(given.server_cert_sans, value::san),
-        peer_cert_sans: context.all(given.peer_cert_sans, value::san),
-    }
 }
 
 fn key_algorithm(text: &str) -> Result<KeyAlgorithm, Wrong> {

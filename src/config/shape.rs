@@ -16,6 +16,8 @@ pub(super) enum Shape {
     /// `float64`.
     Number,
     Text,
+    /// One of a few words; an empty text is not given.
+    OneOf(&'static [&'static str]),
     /// `metav1.Duration`: a string in Go's notation.
     Duration,
     /// `resource.Quantity`: a string, or a number.
@@ -42,6 +44,10 @@ impl Shape {
             Self::Bool => item.boolean().map(|given| given.value.into()),
             Self::Int => item.integer().map(|given| given.value.into()),
             Self::Text => item.string().map(|given| given.value.into()),
+            Self::OneOf(words) => {
+                let given = item.string().filter(|given| !given.value.is_empty())?;
+                given.check(item.problems, |text| value::one_of(text, words)).map(Json::String)
+            }
             Self::Duration => {
                 let given = item.string()?;
                 given.check(item.problems, |text| value::duration(text))?;

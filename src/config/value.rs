@@ -261,6 +261,18 @@ pub(super) fn one_of(text: &str, words: &[&str]) -> Judged<String> {
     Err(Wrong::new(format!("{} is not known here", quoted(text))).hint(hint))
 }
 
+/// `BootstrapGroupPattern` of `k8s.io/cluster-bootstrap/token/api`.
+pub(super) fn bootstrap_group(text: &str) -> Judged<String> {
+    let rest = text.strip_prefix("system:bootstrappers:").unwrap_or_default();
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b':' || byte == b'-';
+    let last = rest.bytes().last().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if last && rest.len() <= 256 && rest.bytes().all(inner) {
+        return Ok(text.to_owned());
+    }
+    let rule = "write system:bootstrappers: and then a-z, 0-9, ':' or '-', ending with a letter or digit";
+    Err(Wrong::new(format!("{} is not a group of bootstrap tokens", quoted(text))).hint(rule))
+}
+
 /// Key of a taint: a name of at most 63 characters, optionally after a DNS name and a slash.
 pub(super) fn qualified_name(text: &str) -> Judged<()> {
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));

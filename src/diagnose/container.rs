@@ -211,7 +211,9 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
     }
     let distrust = seen.iter().any(|line| line.contains("x509") || line.contains("tls:"));
     let mut seen = last(&seen, 2);
-    if let Some(etcd) = evidence.pods.iter().find(|pod| pod.component == Component::Etcd) {
+    let etcd = evidence.pods.iter().find(|pod| pod.component == Component::Etcd);
+    let is_local = etcd.is_some();
+    if let Some(etcd) = etcd {
         seen.push(format!(
             "etcd's own health port: {}",
             etcd.health.as_ref().map_or("not asked".into(), |health| format!("{health:?}"))
@@ -239,12 +241,16 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
     }
     finding(
         // An etcd that is not ready itself may still come; one that is ready elsewhere will not.
-        evidence.waited >= Duration::from_secs(8) && is_ready(evidence, Component::Etcd),
+        evidence.waited >= Duration::from_secs(8) && (!is_local || is_ready(evidence, Component::Etcd)),
         "etcd-unreachable",
         Component::ApiServer.name(),
         "kube-apiserver cannot reach etcd",
         seen,
-        "compare etcd's listen-client-urls with the API server's etcd-servers, and their certificates",
+        if is_local {
+            "compare etcd's listen-client-urls with the API server's etcd-servers, and their certificates"
+        } else {
+            "see that every member in etcd.external.endpoints runs and lets this node in"
+        },
     )
 }
 

@@ -122,7 +122,8 @@ fn unfit_certificates(config: &Config, files: &Files) -> Vec<(String, Vec<String
         pki::Certificate::parse(&bytes).ok()
     };
     let mut unfit = vec![];
-    for id in CertificateId::ALL {
+    let external = config.cluster.external_etcd.is_some();
+    for id in CertificateId::ALL.into_iter().filter(|id| !(external && id.is_of_etcd())) {
         let Some(certificate) = read(id) else { continue };
         let issuer = id.signer().and_then(read);
         let misfits = pki::misfits(&certificate, &pki::profile(id, config), issuer.as_ref(), now());

@@ -13,6 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::secret::Secret;
+
 /// What a health port answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "detail")]
@@ -41,35 +43,50 @@ pub enum Trust {
     /// A certificate that the server made for itself in memory, on loopback (`--bind-address=127.0.0.1` without
     /// `--tls-cert-file`): there is nothing to verify it against, so only the handshake's signature is checked.
     SelfSigned,
+    /// The certificates of a PEM bundle, towards whom we show a client certificate.
+    Mutual {
+        /// The bundle.
+        authority: String,
+        /// Client certificate, PEM.
+        certificate: Vec<u8>,
+        /// Its key, PEM.
+        key: Secret,
+    },
 }
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `GET path`, answered within two seconds or [`Health::Silent`].
 pub async fn health(host: &str, port: u16, path: &str, trust: &Trust) -> Health {
-    tokio::time::timeout(TIMEOUT, probe(host, port, path, trust)).await.unwrap_or(Health::Silent)
+    fetch(host, port, path, trust).await.map_or_else(|health| health, |_| Health::Ready)
 }
 
-async fn probe(host: &str, port: u16, path: &str, trust: &Trust) -> Health {
+/// The body of `GET path` when the status is 200, else what came instead; within two seconds or [`Health::Silent`].
+pub async fn fetch(host: &str, port: u16, path: &str, trust: &Trust) -> Result<Bytes, Health> {
+    tokio::time::timeout(TIMEOUT, probe(host, port, path, trust)).await.unwrap_or(Err(Health::Silent))
+}
+
+async fn probe(host: &str, port: u16, path: &str, trust: &Trust) -> Result<Bytes, Health> {
     let stream = match tokio::net::TcpStream::connect((host, port)).await {
         Ok(stream) => stream,
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Health::Refused,
-        Err(error) => return Health::Broken(error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Err(Health::Refused),
+        Err(error) => return Err(Health::Broken(error.to_string())),
     };
     let tls = match trust {
         Trust::Plain => return get(stream, host, path).await,
         Trust::Authority(pem) => authority(pem),
         Trust::SelfSigned => self_signed(),
+        Trust::Mutual { authority, certificate, key } => mutual(authority, certificate, key.expose()),
     };
     let (tls, name) = match (tls, ServerName::try_from(host.to_owned())) {
         (Ok(tls), Ok(name)) => (tls, name),
-        (Err(error), _) => return Health::Tls(error),
-        (_, Err(error)) => return Health::Tls(error.to_string()),
+        (Err(error), _) => return Err(Health::Tls(error)),
+        (_, Err(error)) => return Err(Health::Tls(error.to_string())),
     };
     match tokio_rustls::TlsConnector::from(Arc::new(tls)).connect(name, stream).await {
         Ok(stream) => get(stream, host, path).await,
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Health::Tls(error.to_string()),
-        Err(error) => Health::Broken(error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(Health::Tls(error.to_string())),
+        Err(error) => Err(Health::Broken(error.to_string())),
     }
 }
 
@@ -87,7 +104,11 @@ pub async fn shown(host: &str, port: u16) -> Result<Vec<u8>, String> {
     tokio::time::timeout(TIMEOUT, handshake).await.unwrap_or_else(|_| Err("it does not answer".into()))
 }
 
-async fn get<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S, host: &str, path: &str) -> Health {
+async fn get<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    host: &str,
+    path: &str,
+) -> Result<Bytes, Health> {
     let attempt = async {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -103,9 +124,9 @@ async fn get<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S, host
         Ok::<_, hyper::Error>((status, body))
     };
     match attempt.await {
-        Ok((http::StatusCode::OK, _)) => Health::Ready,
-        Ok((status, body)) => Health::NotReady(format!("{} {}", status.as_u16(), reason(&body))),
-        Err(error) => Health::Broken(error.to_string()),
+        Ok((http::StatusCode::OK, body)) => Ok(body),
+        Ok((status, body)) => Err(Health::NotReady(format!("{} {}", status.as_u16(), reason(&body)))),
+        Err(error) => Err(Health::Broken(error.to_string())),
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a template can say: one struct, the same for every component, with every field always present.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::probe::{self, Scheme};
 use super::{Component, NodeInputs, configured_image};
-use crate::config::{Config, HostPathMount};
+use crate::config::{Config, ExternalEtcd, HostPathMount};
 use crate::layout;
 
 /// The variables of the templates. `digest` and `env` are added while rendering.
@@ -41,6 +42,12 @@ pub(super) struct Context<'a> {
     pub peer_url: String,
     /// Where the API server reaches etcd.
     pub etcd_servers: String,
+    /// Who signs for etcd; the API server has no such flag without.
+    pub etcd_cafile: Option<String>,
+    /// The API server's client certificate for etcd.
+    pub etcd_certfile: Option<String>,
+    /// Its key.
+    pub etcd_keyfile: Option<String>,
     /// `etcd.local.dataDir`.
     pub etcd_data_dir: &'a str,
     /// `networking.serviceSubnet`.
@@ -113,10 +120,10 @@ impl<'a> Context<'a> {
             loopback_host,
             peer_url: format!("https://{advertise_host}:2380"),
             advertise_host,
-            // kubeadm follows the URLs that etcd advertises when the user moves them.
-            etcd_servers: Component::Etcd
-                .argument(config, "advertise-client-urls")
-                .map_or_else(|| format!("https://{loopback_host}:2379"), str::to_owned),
+            etcd_servers: etcd_servers(config, loopback_host),
+            etcd_cafile: etcd_file(config, "etcd/ca.crt", |etcd| &etcd.ca_file),
+            etcd_certfile: etcd_file(config, "apiserver-etcd-client.crt", |etcd| &etcd.cert_file),
+            etcd_keyfile: etcd_file(config, "apiserver-etcd-client.key", |etcd| &etcd.key_file),
             client_url,
             etcd_data_dir: &cluster.etcd.data_dir,
             service_subnet: &cluster.networking.service_subnet,
@@ -134,6 +141,23 @@ impl<'a> Context<'a> {
                 startup_seconds: startup_seconds(config),
             },
         }
+    }
+}
+
+fn etcd_servers(config: &Config, loopback_host: &str) -> String {
+    if let Some(external) = &config.cluster.external_etcd {
+        return external.endpoints.iter().map(|member| member.url.as_str()).collect::<Vec<_>>().join(",");
+    }
+    // kubeadm follows the URLs that etcd advertises when the user moves them.
+    let advertised = Component::Etcd.argument(config, "advertise-client-urls");
+    advertised.map_or_else(|| format!("https://{loopback_host}:2379"), str::to_owned)
+}
+
+/// A file for the API server's way to etcd: of our own authority, or the user's.
+pub(super) fn etcd_file(config: &Config, own: &str, users: fn(&ExternalEtcd) -> &Option<String>) -> Option<String> {
+    match &config.cluster.external_etcd {
+        Some(external) => users(external).clone(),
+        None => Some(format!("{}/{own}", config.cluster.certificates_dir)),
     }
 }
 
@@ -200,7 +224,9 @@ fn mounts(component: Component, config: &Config, node: &NodeInputs) -> Vec<HostM
                 directory(&name, path, true)
             });
             let always = [directory("k8s-certs", pki, true), directory("ca-certs", "/etc/ssl/certs", true)];
-            always.into_iter().chain(trusted).collect()
+            let etcd = if component == Component::ApiServer { etcd_directories(config) } else { vec![] };
+            let etcd = etcd.iter().enumerate().map(|(i, path)| directory(&format!("etcd-certs-{i}"), path, true));
+            always.into_iter().chain(trusted).chain(etcd).collect()
         }
         Component::Scheduler => vec![],
     };
@@ -213,6 +239,27 @@ fn mounts(component: Component, config: &Config, node: &NodeInputs) -> Vec<HostM
     }
     mounts.sort_by(|a, b| a.name.cmp(&b.name));
     mounts
+}
+
+/// Directories of the files for an external etcd, each once and none below another or below what is mounted anyway
+/// (kubeadm: `getEtcdCertVolumes`, which takes `/etc/etcd-2` to lie below `/etc/etcd`).
+fn etcd_directories(config: &Config) -> Vec<String> {
+    let Some(external) = &config.cluster.external_etcd else { return vec![] };
+    let mounted = [config.cluster.certificates_dir.as_str(), "/etc/ssl/certs"];
+    let mounted: Vec<&str> = mounted.into_iter().chain(layout::HOST_CA_DIRECTORIES).collect();
+    let files = [&external.ca_file, &external.cert_file, &external.key_file];
+    let directories = files.into_iter().flatten().filter_map(|file| file.rsplit_once('/'));
+    let mut directories: Vec<String> =
+        directories.map(|(directory, _)| if directory.is_empty() { "/" } else { directory }.to_owned()).collect();
+    directories.sort();
+    directories.dedup();
+    let below = |path: &str, parent: &str| Path::new(path).starts_with(parent);
+    let all = directories.clone();
+    directories.retain(|path| {
+        let covered = all.iter().any(|other| other != path && below(path, other));
+        !covered && !mounted.iter().any(|parent| below(path, parent))
+    });
+    directories
 }
 
 impl HostMount {

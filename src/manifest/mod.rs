@@ -168,7 +168,7 @@ pub fn render(component: Component, config: &Config, node: &NodeInputs) -> Resul
 /// one ends at once.
 pub fn unknown_options(config: &Config, node: &NodeInputs) -> Result<Vec<Problem>, Error> {
     let mut problems = vec![];
-    for component in Component::ALL {
+    for component in components(config) {
         let Ok(read) = check::read(&render(component, config, node)?.text) else { continue };
         let containers = read.pod["spec"]["containers"].as_array().into_iter().flatten();
         for container in containers.filter(|container| container["name"] == component.name()) {
@@ -179,6 +179,12 @@ pub fn unknown_options(config: &Config, node: &NodeInputs) -> Result<Vec<Problem
         }
     }
     Ok(problems)
+}
+
+/// The static pods of this configuration: all, or all but etcd when that runs elsewhere.
+pub fn components(config: &Config) -> impl Iterator<Item = Component> {
+    let local = config.cluster.external_etcd.is_none();
+    Component::ALL.into_iter().filter(move |component| local || *component != Component::Etcd)
 }
 
 /// The image that a component runs: the configured one, or that of a patch.
@@ -209,14 +215,14 @@ fn is_tag_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// The images that the control plane needs: the four components', of what patches put beside them, and the sandbox's.
+/// The images that the control plane needs: its components', of what patches put beside them, and the sandbox's.
 pub fn images(config: &Config) -> Vec<String> {
     let pause = format!("{}/pause:{}", config.cluster.image_repository, config.cluster.release.pause);
     let of = |component| {
         let patched = patched::images(component, config);
         if patched.is_empty() { vec![configured_image(component, config)] } else { patched }
     };
-    Component::ALL.into_iter().flat_map(of).chain([pause]).collect()
+    components(config).flat_map(of).chain([pause]).collect()
 }
 
 /// Host files that a component reads at its start and never again: a change of one must restart it.
@@ -235,7 +241,7 @@ pub fn files_read_once(component: Component, config: &Config) -> Vec<String> {
         }
         Component::ApiServer => vec![
             // apiserver/pkg/storage/storagebackend/factory/etcd3.go: one TLS configuration per client.
-            ("etcd-cafile", pki.clone() + "/etcd/ca.crt"),
+            ("etcd-cafile", context::etcd_file(config, "etcd/ca.crt", |etcd| &etcd.ca_file).unwrap_or_default()),
             // pkg/kubeapiserver/options/authentication.go: the keys are static.
             ("service-account-key-file", pki.clone() + "/sa.pub"),
             // pkg/controlplane/apiserver/options/options.go: the signer is made from the file when options complete.

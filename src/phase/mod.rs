@@ -60,6 +60,17 @@ impl Want {
     }
 }
 
+impl Want {
+    /// Whether it is about an etcd of this node's own, which nobody wants when another one is configured.
+    pub fn is_of_local_etcd(self) -> bool {
+        match self {
+            Self::StaticPod(component) => component == Component::Etcd,
+            Self::Certificate(id) => id.is_of_etcd(),
+            _ => false,
+        }
+    }
+}
+
 /// One phase, or one part of a phase (`certs/apiserver`).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Phase {

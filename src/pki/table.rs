@@ -141,6 +141,11 @@ impl CertificateId {
         self.row().base
     }
 
+    /// Whether the authority of this node's own etcd, or who it signs.
+    pub fn is_of_etcd(self) -> bool {
+        self == Self::EtcdCa || self.signer() == Some(Self::EtcdCa)
+    }
+
     /// Who signs it; `None` for an authority.
     pub fn signer(self) -> Option<Self> {
         self.row().signer

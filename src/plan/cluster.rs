@@ -73,7 +73,12 @@ fn objects(planner: &mut Planner<'_>, parts: &[Part]) -> Result<()> {
 
 fn bootstrap_tokens(planner: &mut Planner<'_>) {
     for (index, wanted) in planner.config.bootstrap_tokens.iter().enumerate() {
-        match planner.seen.tokens.iter().find(|token| token.serves(wanted, planner.seen.now)) {
+        let now = planner.seen.now;
+        match planner.seen.tokens.iter().find(|token| token.serves(wanted, now)) {
+            // The cluster would delete it at once.
+            None if wanted.lifetime.ends(now).is_some_and(|end| end <= now) => {
+                planner.plan.kept.push("bootstrap token that has expired".into());
+            }
             Some(token) => planner.plan.kept.push(format!("bootstrap token {}", token.id)),
             None => planner.plan.steps.push(Step::MakeBootstrapToken { index }),
         }

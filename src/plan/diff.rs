@@ -75,7 +75,7 @@ impl Planner<'_> {
             (layout::STATE.to_owned(), 0o700, true),
             (layout::KUBERNETES.to_owned(), 0o755, pki || pods || has(|want| matches!(want, Want::Kubeconfig(_)))),
             (certificates_dir.clone(), 0o755, pki),
-            (format!("{certificates_dir}/etcd"), 0o755, pki),
+            (format!("{certificates_dir}/etcd"), 0o755, pki && self.config.cluster.external_etcd.is_none()),
             (self.config.cluster.etcd.data_dir.clone(), 0o700, etcd),
             (layout::KUBELET.to_owned(), 0o700, has(|want| matches!(want, Want::Kubelet | Want::KubeletFiles))),
             (layout::MANIFESTS.to_owned(), 0o700, pods),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::Component;
+
 /// The inventory of a node, `/var/lib/kubekeel/inventory.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +79,11 @@ impl Inventory {
     /// Records what was written.
     pub fn record(&mut self, path: &str, digest: String) {
         self.entries.insert(path.to_owned(), Entry { digest: Some(digest), pod: None });
+    }
+
+    /// What identifies the static pods that are adopted.
+    pub fn adopted_pods(&self) -> impl Iterator<Item = (Component, String)> {
+        Component::ALL.into_iter().filter_map(|pod| Some((pod, self.entries.get(&pod.path())?.pod.clone()?)))
     }
 
     /// Records an adopted static pod: the digest of its manifest and the kubelet's hash of the pod.

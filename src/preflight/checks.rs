@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Finding, Inputs, Severity};
+use super::{Finding, Inputs, Severity, external_etcd};
 use crate::config::PullPolicy;
 use crate::layout;
 use crate::manifest::{self, Component};
@@ -11,7 +11,7 @@ use crate::manifest::{self, Component};
 pub(super) type Check = fn(&Inputs<'_>) -> Vec<Finding>;
 
 /// All checks, in the order in which they are told.
-pub(super) const CHECKS: [Check; 18] = [
+pub(super) const CHECKS: [Check; 19] = [
     user,
     processors,
     memory,
@@ -26,13 +26,14 @@ pub(super) const CHECKS: [Check; 18] = [
     ports,
     manifest_directory,
     etcd_data,
+    external_etcd::check,
     writable,
     disk,
     clock,
     images,
 ];
 
-fn error(check: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Vec<Finding> {
+pub(super) fn error(check: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Vec<Finding> {
     vec![Finding { check: check.into(), severity: Severity::Error, message: message.into(), hint: hint.into() }]
 }
 
@@ -221,7 +222,7 @@ fn ports(inputs: &Inputs<'_>) -> Vec<Finding> {
         // Without the runtime's word our own containers look like anybody; that it does not answer is told already.
         return findings;
     }
-    for component in Component::ALL {
+    for component in manifest::components(inputs.config) {
         // What runs already holds its own ports.
         if inputs.seen.alive(component).next().is_some() {
             continue;
@@ -256,6 +257,14 @@ fn manifest_directory(inputs: &Inputs<'_>) -> Vec<Finding> {
         let own = Component::ALL.into_iter().find(|component| component.path() == path);
         let hint = "move it out of the directory: the kubelet reads every name that does not begin with a dot";
         match (&entry.pod, own) {
+            (_, Some(Component::Etcd)) if inputs.config.cluster.external_etcd.is_some() => {
+                let message = format!("{path} runs an etcd here, and etcd.external names another one");
+                findings.extend(error(
+                    "ManifestDirectory",
+                    message,
+                    "kubekeel does not move data from one to the other",
+                ));
+            }
             // A manifest of ours that is broken is replaced by the plan, or refused there as an edit.
             (_, Some(_)) => {}
             (Err(why), None) => {

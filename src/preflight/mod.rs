@@ -1,6 +1,7 @@
 //! Preflight: is the node fit? A table of pure checks over one look at the machine; all findings are reported at once.
 
 mod checks;
+mod external_etcd;
 mod health;
 
 pub use health::health;
@@ -38,8 +39,10 @@ pub struct Inputs<'a> {
     pub unwritable: Vec<(String, String)>,
     /// Free bytes of the file systems that are written to.
     pub free: Vec<(String, u64)>,
-    /// Whether the etcd data directory holds anything.
+    /// Whether the data directory of a local etcd holds anything.
     pub etcd_data: bool,
+    /// The members of an external etcd by their URLs, with their versions, or why they do not answer.
+    pub external_etcd: Vec<(String, Result<String, String>)>,
 }
 
 /// What the container runtime says of itself.
@@ -84,7 +87,9 @@ pub async fn look<'a>(
     files: &Files,
     kubelet_version: Option<Version>,
 ) -> Inputs<'a> {
-    let paths = [layout::KUBERNETES, layout::KUBELET, layout::STATE, config.cluster.etcd.data_dir.as_str()];
+    let is_local = config.cluster.external_etcd.is_none();
+    let mut paths = vec![layout::KUBERNETES, layout::KUBELET, layout::STATE];
+    paths.extend(is_local.then_some(config.cluster.etcd.data_dir.as_str()));
     let unwritable = paths.iter().filter_map(|path| {
         use std::error::Error as _;
         let error = files.probe_writable(&format!("{path}/x")).err()?;
@@ -100,7 +105,8 @@ pub async fn look<'a>(
         kubelet_version,
         unwritable: unwritable.collect(),
         free: free.collect(),
-        etcd_data: files.list(&config.cluster.etcd.data_dir).is_ok_and(|names| !names.is_empty()),
+        external_etcd: external_etcd::look(config, files).await,
+        etcd_data: is_local && files.list(&config.cluster.etcd.data_dir).is_ok_and(|names| !names.is_empty()),
     }
 }
 

@@ -109,7 +109,8 @@ impl<'a> Prover<'a> {
 
     /// Waits until the API server answers `/readyz`.
     pub async fn await_api_server(&mut self) -> Result<()> {
-        let components = [Component::Etcd, Component::ApiServer];
+        let served = |component: &Component| matches!(component, Component::Etcd | Component::ApiServer);
+        let components: Vec<_> = manifest::components(self.config).filter(served).collect();
         self.climb(&components, Goal::Serving).await
     }
 

@@ -10,6 +10,7 @@ mod certs;
 mod cluster;
 mod doctor;
 mod etcd;
+mod external_etcd;
 mod faults;
 mod init;
 #[cfg(feature = "faults")]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use kubekeel::cluster::{self, Known, Object, Part};
-use kubekeel::config::{BootstrapToken, Config, Endpoint, HostPathMount};
+use kubekeel::config::{BootstrapToken, Config, Endpoint, EtcdUrl, ExternalEtcd, HostPathMount, Lifetime};
 use kubekeel::kubeconfig::Kubeconfig;
 use kubekeel::release;
 use kubekeel::token::{CertificateKey, Token};
@@ -43,10 +43,33 @@ fn every_setting_of_the_cluster_is_uploaded() {
     cluster.etcd.image_tag = Some("3.7.0-1".into());
     cluster.etcd.server_cert_sans = vec!["etcd.example.com".into()];
     cluster.certificate_validity = Duration::from_millis(5_400_500);
+    cluster.dns.image_repository = Some("dns.example.com".into());
+    cluster.dns.image_tag = Some("v1.13.0".into());
+    cluster.feature_gates.insert("RootlessControlPlane".into(), false);
     config.skip_phases = vec!["addon/kube-proxy".into()];
     let objects = objects(&config, &BTreeMap::new());
     let text = objects["ConfigMap kube-system/kubeadm-config"]["data"]["ClusterConfiguration"].as_str().unwrap();
     insta::assert_snapshot!(text);
+}
+
+/// As kubeadm v1.37.2 uploads it.
+#[test]
+fn an_external_etcd_is_uploaded_with_its_files() {
+    let mut config = sample::config();
+    let endpoint = Endpoint { host: "192.0.2.20".into(), port: 2379 };
+    let member = EtcdUrl { url: "https://192.0.2.20:2379".into(), endpoint, tls: true };
+    let ca_file = Some("/srv/ca.crt".to_owned());
+    config.cluster.external_etcd = Some(ExternalEtcd { endpoints: vec![member], ca_file, ..ExternalEtcd::default() });
+    let objects = objects(&config, &BTreeMap::new());
+    let text = objects["ConfigMap kube-system/kubeadm-config"]["data"]["ClusterConfiguration"].as_str().unwrap();
+    let uploaded: Value = serde_yaml::from_str(text).unwrap();
+    let urls = json!(["https://192.0.2.20:2379"]);
+    let external =
+        json!({"caFile": "/srv/ca.crt", "certFile": "", "endpoints": urls, "httpEndpoints": urls, "keyFile": ""});
+    assert_eq!(uploaded["etcd"], json!({"external": external}));
+    let files = cluster::uploaded_files(&config);
+    assert_eq!(files.last(), Some(&("external-etcd-ca.crt", "/srv/ca.crt".to_owned())));
+    assert!(files.iter().all(|(_, path)| !path.contains("etcd/ca")));
 }
 
 #[test]
@@ -76,6 +99,9 @@ fn images_follow_the_release_and_the_repository() {
         images(&config),
         ["mirror.example.com/k8s/coredns:v1.14.2", "mirror.example.com/k8s/kube-proxy:v1.36.3_keel"]
     );
+    config.cluster.dns.image_repository = Some("registry.k8s.io".into());
+    config.cluster.dns.image_tag = Some("v1.13.0".into());
+    assert_eq!(images(&config)[0], "registry.k8s.io/coredns/coredns:v1.13.0");
 }
 
 #[test]
@@ -92,6 +118,13 @@ fn a_token_is_what_its_secret_says_and_serves_while_it_lives() {
     assert!(state.serves(&named("abcdef.0000000000000000"), now));
     assert!(!state.serves(&named("fedcba.0123456789abcdef"), now));
     assert!(!state.serves(&BootstrapToken { groups: vec!["system:bootstrappers:x".into()], ..wanted }, now));
+    let until = |end| BootstrapToken { lifetime: Lifetime::Until(end), ..BootstrapToken::default() };
+    let ends = |wanted: &BootstrapToken| {
+        let secret = cluster::token_secret(&token, wanted, now);
+        cluster::token_states(&[secret.body().clone()])[0].expires
+    };
+    assert_eq!(ends(&until(now + day)), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_086_400)));
+    assert_eq!(ends(&BootstrapToken { lifetime: Lifetime::Endless, ..BootstrapToken::default() }), None);
     assert!(!format!("{secret:?}{state:?}").contains("MDEyMzQ1"), "no secret is shown");
 }
 

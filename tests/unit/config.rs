@@ -1,9 +1,9 @@
 //! Loading: every default, every refusal, places, and text that nobody would write.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use kubekeel::config::{self, Config, Facts, KeyAlgorithm, Overrides, PullPolicy, Source};
+use kubekeel::config::{self, BootstrapToken, Config, Facts, KeyAlgorithm, Lifetime, Overrides, PullPolicy, Source};
 use kubekeel::error::{Kind, Problem};
 use kubekeel::release;
 use serde_json::json;
@@ -13,7 +13,7 @@ mod refused;
 
 const FULL: &str = include_str!("../data/config/full.yaml");
 const HORRIBLE: &str = include_str!("../data/config/horrible.yaml");
-/// `kubeadm config print init-defaults` of v1.37.2 without `bootstrapTokens`.
+/// `kubeadm config print init-defaults` of v1.37.2.
 const INIT_DEFAULTS: &str = include_str!("../data/config/init-defaults.yaml");
 
 fn facts() -> Facts {
@@ -276,31 +276,62 @@ fn documents_are_told_apart() {
 #[test]
 fn what_belongs_to_a_skipped_phase_is_accepted() {
     let proxy = "---\napiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n";
-    refused(load(&(document("ClusterConfiguration", "") + proxy)), "5:1", "KubeProxyConfiguration", "addon/kube-proxy");
-    for phases in ["addon", "addon/kube-proxy"] {
-        assert!(load(&(document("InitConfiguration", &format!("skipPhases: [{phases}]")) + proxy)).is_ok());
-    }
-    let disabled = load(
-        &(document("ClusterConfiguration", "dns: {disabled: true, imageTag: v1}\nproxy: {disabled: true}") + proxy),
-    );
-    assert_eq!(disabled.unwrap().skip_phases, ["addon/coredns", "addon/kube-proxy"]);
-    let tokens = "bootstrapTokens: [{token: abcdef.0123456789abcdef, ttl: 24h, usages: [signing]}]\n";
-    assert!(init(&format!("{tokens}skipPhases: [bootstrap-token]")).is_ok());
-    refused(
-        init("bootstrapTokens: [{tokn: a}]\nskipPhases: [bootstrap-token]"),
-        "3:20",
-        "InitConfiguration.bootstrapTokens[0].tokn",
-        "\"token\"?",
-    );
+    let disabled = document("ClusterConfiguration", "dns: {disabled: true, imageTag: v1}\nproxy: {disabled: true}");
+    assert_eq!(load(&(disabled + proxy)).unwrap().skip_phases, ["addon/coredns", "addon/kube-proxy"]);
+}
+
+#[test]
+fn an_external_etcd_takes_the_place_of_the_local_one() {
+    let of =
+        |fields: &str| cluster(&format!("etcd: {{external: {{{fields}}}}}")).unwrap().cluster.external_etcd.unwrap();
+    let etcd =
+        of("endpoints: ['https://a:2379/', 'https://[::1]:2379'], caFile: /a/ca.crt, certFile: /a/b, keyFile: /a/c");
+    let members: Vec<_> =
+        etcd.endpoints.iter().map(|m| (m.url.as_str(), m.endpoint.host.as_str(), m.endpoint.port, m.tls)).collect();
+    assert_eq!(members, [("https://a:2379/", "a", 2379, true), ("https://[::1]:2379", "::1", 2379, true)]);
+    assert_eq!((etcd.ca_file.as_deref(), etcd.http_endpoints.len()), (Some("/a/ca.crt"), 0));
+    let etcd = of("endpoints: ['http://a:2379'], httpEndpoints: ['http://a:2381']");
+    assert_eq!((etcd.endpoints[0].tls, etcd.http_endpoints[0].endpoint.port, etcd.ca_file), (false, 2381, None));
+}
+
+#[test]
+fn feature_gates_are_those_of_the_minor() {
+    let of = |fields: &str| cluster(&format!("kubernetesVersion: v1.36.3\n{fields}")).unwrap().cluster;
+    let config = of("featureGates: {NodeLocalCRISocket: true, PublicKeysECDSA: false, RootlessControlPlane: false}");
+    assert_eq!((config.feature_gates.len(), config.key_algorithm), (3, KeyAlgorithm::Rsa2048));
+    // As in kubeadm, the gate wins.
+    let config = of("featureGates: {PublicKeysECDSA: true}\nencryptionAlgorithm: RSA-4096");
+    assert_eq!(config.key_algorithm, KeyAlgorithm::EcdsaP256);
+}
+
+#[test]
+fn bootstrap_tokens_are_kubeadms() {
+    let tokens = |fields: &str| init(&format!("bootstrapTokens: [{fields}]")).unwrap().bootstrap_tokens;
+    let default = BootstrapToken::default();
+    assert_eq!(tokens(""), tokens("{}"));
+    assert_eq!(tokens("{}, {usages: [], groups: [], token: ''}"), [default.clone(), default.clone()]);
+    let token = |lifetime| BootstrapToken { lifetime, ..default.clone() };
+    let hour = Duration::from_secs(3600);
+    assert_eq!(tokens("{ttl: 0s}, {ttl: 1h}"), [token(Lifetime::Endless), token(Lifetime::For(hour))]);
+    let until = Lifetime::Until(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+    assert_eq!(tokens("{expires: 2030-03-17T19:46:40+02:00}"), [token(until)]);
+    // kubeadm gives it a group all the same, and then refuses it.
+    let signing = BootstrapToken { usages: vec!["signing".into()], groups: vec![], ..default };
+    assert_eq!(tokens("{usages: [signing]}"), [signing]);
 }
 
 #[test]
 fn secrets_are_never_shown() {
     let text = document(
         "InitConfiguration",
-        "certificateKey: 5ec2e75ec2e7\nbootstrapTokens: [{token: abcdef.5ec2e75ec2e75ec2, ttl: x}]",
+        "certificateKey: 5ec2e75ec2e7\nbootstrapTokens: [{token: abcdef.5ec2e75ec2e75e}, {token: 112233.4455667788112233}]",
     );
-    assert!(!rendered(&load(&text).unwrap_err()).contains("5ec2e7"));
+    let problems = rendered(&load(&text).unwrap_err());
+    assert!(problems.lines().count() > 2 && !problems.contains("5ec2e7") && !problems.contains("4455"), "{problems}");
+    let text = document("InitConfiguration", &format!("certificateKey: {}", "5ec2e7e5".repeat(8)));
+    let config = load(&text).unwrap();
+    assert_eq!(config.certificate_key.as_ref().unwrap().expose().as_str(), "5ec2e7e5".repeat(8));
+    assert!(!format!("{config:?}").contains("5ec2e7e5"));
 }
 
 /// Each of these passes `kubeadm config validate` of v1.37.2.

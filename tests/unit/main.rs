@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests touch the machine themselves")]
 
+mod addons;
 mod architecture;
 mod cluster;
 mod config;

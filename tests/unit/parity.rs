@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kubekeel::config::{Config, HostPathMount};
+use kubekeel::config::{Config, Endpoint, EtcdUrl, ExternalEtcd, HostPathMount};
 use kubekeel::layout::HOST_CA_DIRECTORIES;
-use kubekeel::manifest::{Component, NodeInputs, render};
+use kubekeel::manifest::{Component, NodeInputs, components, render};
 use kubekeel::release;
 use serde_json::{Value, json};
 
 use crate::sample::{self, arg};
 
-fn cases() -> [(&'static str, Config); 9] {
+fn cases() -> [(&'static str, Config); 11] {
     [
         ("default", sample::config()),
         ("pod-subnet", with(|c| networks(c, "10.96.0.0/12", "10.244.0.0/16"))),
@@ -25,6 +25,8 @@ fn cases() -> [(&'static str, Config); 9] {
         ("listeners", listeners()),
         ("places", places()),
         ("extras", extras()),
+        ("external-etcd", external_etcd()),
+        ("external-etcd-plain", external_etcd_plain()),
     ]
 }
 
@@ -140,6 +142,33 @@ fn extras() -> Config {
     })
 }
 
+fn member(url: &str) -> EtcdUrl {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (host, port) = rest.rsplit_once(':').unwrap();
+    let endpoint = Endpoint { host: host.trim_matches(['[', ']']).into(), port: port.parse().unwrap() };
+    EtcdUrl { url: url.into(), endpoint, tls: scheme == "https" }
+}
+
+fn external_etcd() -> Config {
+    with(|config| {
+        config.cluster.external_etcd = Some(ExternalEtcd {
+            endpoints: vec![member("https://etcd-1.example.com:2379"), member("https://[2001:db8::2]:2379")],
+            http_endpoints: vec![],
+            ca_file: Some("/srv/etcd/authority/ca.crt".into()),
+            cert_file: Some("/srv/etcd/client.crt".into()),
+            key_file: Some("/srv/private/client.key".into()),
+        });
+    })
+}
+
+fn external_etcd_plain() -> Config {
+    with(|config| {
+        config.cluster.api_server.extra_args = vec![arg("etcd-prefix", "/blue")];
+        config.cluster.external_etcd =
+            Some(ExternalEtcd { endpoints: vec![member("http://192.0.2.20:2379")], ..ExternalEtcd::default() });
+    })
+}
+
 fn volume(name: &str, host_path: &str, mount_path: &str, read_only: bool, path_type: &str) -> HostPathMount {
     let (name, host_path, mount_path) = (name.into(), host_path.into(), mount_path.into());
     HostPathMount { name, host_path, mount_path, read_only, path_type: path_type.into() }
@@ -159,7 +188,7 @@ fn static_pods_are_those_of_kubeadm() {
     let mut used = BTreeSet::new();
     let mut unintended = vec![];
     for (case, config) in cases() {
-        for component in Component::ALL {
+        for component in components(&config) {
             let (theirs, ours) = pods(case, component, &config);
             probes_are_kept(component, &config, &theirs, &ours);
             for path in differences(&theirs, &ours, "") {

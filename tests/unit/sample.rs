@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kubekeel::config::{
-    Arg, BootstrapToken, Cluster, Component, Config, KeyAlgorithm, LocalEtcd, Networking, NodeRegistration, PullPolicy,
-    Taint, Timeouts,
+    Arg, BootstrapToken, Cluster, Component, Config, Dns, KeyAlgorithm, LocalEtcd, Networking, NodeRegistration,
+    PullPolicy, Taint, Timeouts,
 };
 use kubekeel::patch::Patches;
 use kubekeel::release::NEWEST;
@@ -18,6 +18,7 @@ pub(crate) fn config() -> Config {
         bind_port: 6443,
         cluster: cluster(),
         kubelet: serde_json::Map::new(),
+        kube_proxy: serde_json::Map::new(),
         timeouts: Timeouts {
             control_plane_component_health_check: minutes(4),
             kubelet_health_check: minutes(4),
@@ -61,6 +62,7 @@ fn cluster() -> Cluster {
     Cluster {
         version: NEWEST.newest(),
         release: NEWEST,
+        feature_gates: std::collections::BTreeMap::new(),
         name: "kubernetes".into(),
         control_plane_endpoint: None,
         certificates_dir: kubekeel::layout::PKI.into(),
@@ -74,6 +76,8 @@ fn cluster() -> Cluster {
             server_cert_sans: vec![],
             peer_cert_sans: vec![],
         },
+        external_etcd: None,
+        dns: Dns::default(),
         networking: Networking {
             service_subnet: "10.96.0.0/12".into(),
             service_networks: vec!["10.96.0.0/12".parse().unwrap()],

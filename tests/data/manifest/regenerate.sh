@@ -13,7 +13,8 @@ for pair in "$@"; do
       "$kubeadm" init --dry-run --skip-phases=preflight --config "$config" > "$scratch/log" 2>&1 ||
       { tail -5 "$scratch/log" >&2; exit 1; }
     for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-      cp "$scratch/$component.yaml" "$case/$component.yaml"
+      # There is no etcd here when there is one elsewhere.
+      [ ! -e "$scratch/$component.yaml" ] || cp "$scratch/$component.yaml" "$case/$component.yaml"
     done
     cp "$scratch/config.yaml" "$case/kubelet.yaml"
     cp "$scratch/instance-config.yaml" "$scratch/kubeadm-flags.env" "$case/"

@@ -35,10 +35,43 @@ fn wrong_flags_are_named() {
 }
 
 #[test]
+fn wrong_tokens_are_refused() {
+    for (fields, place, subject, part) in [
+        ("certificateKey: ab", "3:17", "certificateKey", "64 hexadecimal digits"),
+        ("bootstrapTokens: [{token: a}]", "3:27", "bootstrapTokens[0].token", "like abcdef.0123456789abcdef"),
+        ("bootstrapTokens: [{tokn: a}]", "3:20", "bootstrapTokens[0].tokn", "\"token\"?"),
+        ("bootstrapTokens: [{token: 123456.0123456789012345}]", "3:27", "bootstrapTokens[0].token", "in quotes"),
+        ("bootstrapTokens: [{ttl: 1 day}]", "3:25", "bootstrapTokens[0].ttl", "not a duration"),
+        ("bootstrapTokens: [{ttl: -1h}]", "3:25", "bootstrapTokens[0].ttl", "negative"),
+        ("bootstrapTokens: [{expires: tomorrow}]", "3:29", "bootstrapTokens[0].expires", "2030-01-31T12:00:00Z"),
+        (
+            "bootstrapTokens: [{ttl: 1h, expires: '2030-01-31T12:00:00Z'}]",
+            "3:38",
+            "bootstrapTokens[0].expires",
+            "exclude each other",
+        ),
+        ("bootstrapTokens: [{usages: [sign]}]", "3:29", "bootstrapTokens[0].usages[0]", "one of signing"),
+        ("bootstrapTokens: [{groups: [system:nodes]}]", "3:29", "bootstrapTokens[0].groups[0]", "bootstrappers:"),
+        (
+            "bootstrapTokens: [{usages: [signing], groups: ['system:bootstrappers:a']}]",
+            "3:47",
+            "bootstrapTokens[0].groups",
+            "add authentication",
+        ),
+        (
+            "bootstrapTokens: [{token: abcdef.0123456789abcdef}, {token: abcdef.fedcba9876543210}]",
+            "3:53",
+            "bootstrapTokens[1]",
+            "begins with \"abcdef\"",
+        ),
+    ] {
+        refused(init(fields), place, &format!("InitConfiguration.{subject}"), part);
+    }
+}
+
+#[test]
 fn wrong_fields_of_the_node_are_refused() {
     for (fields, place, subject, part) in [
-        ("certificateKey: ab", "3:17", "certificateKey", "not supported"),
-        ("bootstrapTokens: [{token: a}]", "3:18", "bootstrapTokens", "add bootstrap-token to skipPhases"),
         ("patches: {directory: p}", "3:22", "patches.directory", "not an absolute path"),
         ("patches: {directory: /}", "3:22", "patches.directory", "root directory"),
         ("directory: /p", "3:1", "directory", "belongs to InitConfiguration.patches"),
@@ -125,6 +158,50 @@ fn wrong_fields_of_the_node_are_refused() {
 }
 
 #[test]
+fn feature_gates_that_kubeadm_does_not_have_are_refused() {
+    for (fields, place, subject, part) in [
+        ("featureGates: {RootlessControlPlane: true}", "3:16", "featureGates.RootlessControlPlane", "run as root"),
+        ("featureGates: {Other: false}", "3:16", "featureGates.Other", "not a valid feature name"),
+        ("featureGates: {Rootlesscontrolplane: no}", "3:16", "featureGates.Rootlesscontrolplane", "did you mean"),
+        ("featureGates: {RootlessControlPlane: 0}", "3:38", "featureGates.RootlessControlPlane", "true or false"),
+        ("featureGates: {EtcdLearnerMode: true}", "3:16", "featureGates.EtcdLearnerMode", "any more"),
+        ("featureGates: {PublicKeysECDSA: true}", "3:16", "featureGates.PublicKeysECDSA", "encryptionAlgorithm"),
+        ("featureGates: {NodeLocalCRISocket: true}", "3:16", "featureGates.NodeLocalCRISocket", "v1.37 does not"),
+        (
+            "featureGates: {NodeLocalCRISocket: false}\nkubernetesVersion: v1.36.3",
+            "3:16",
+            "featureGates.NodeLocalCRISocket",
+            "set it to true",
+        ),
+    ] {
+        refused(cluster(fields), place, &format!("ClusterConfiguration.{subject}"), part);
+    }
+}
+
+#[test]
+fn an_etcd_that_cannot_be_reached_is_refused() {
+    for (fields, column, subject, part) in [
+        ("endpoints: []", 18, "external.endpoints", "missing"),
+        ("endpoints: [], caFile: /a", 18, "external.endpoints", "missing"),
+        ("endpoints: ['a:2379']", 31, "external.endpoints[0]", "https://etcd-1.example.com:2379"),
+        ("endpoints: ['https://a']", 31, "external.endpoints[0]", "no port"),
+        ("endpoints: ['https://a:2379/v3']", 31, "external.endpoints[0]", "1 to 65535"),
+        ("endpoints: ['unix:///a:1']", 31, "external.endpoints[0]", "not the URL of an etcd member"),
+        ("endpoints: ['https://a:1', 'http://b:1'], caFile: /a", 46, "external.endpoints[1]", "scheme https"),
+        ("endpoints: ['https://a:1'], caFile: ca.crt", 55, "external.caFile", "not an absolute path"),
+        ("endpoints: ['https://a:1'], caFile: /a, certFile: /a", 18, "external", "belong together"),
+        ("endpoints: ['https://a:1'], certFile: /a, keyFile: /a", 18, "external", "needs caFile"),
+        ("endpoints: ['https://a:1'], httpEndpoints: [a]", 63, "external.httpEndpoints[0]", "not the URL"),
+        ("endpoints: ['https://a:1'], ca: /a", 47, "external.ca", "unknown field"),
+    ] {
+        let result = cluster(&format!("etcd: {{external: {{{fields}}}}}"));
+        refused(result, &format!("3:{column}"), &format!("ClusterConfiguration.etcd.{subject}"), part);
+    }
+    let both = "etcd: {external: {endpoints: ['https://a:1']}, local: {dataDir: /a}}";
+    refused(cluster(both), "3:18", "ClusterConfiguration.etcd.external", "exclude each other");
+}
+
+#[test]
 fn wrong_fields_of_the_cluster_are_refused() {
     for (fields, place, subject, part) in [
         ("clusterName: yes", "3:14", "clusterName", "write it in quotes: \"yes\""),
@@ -151,11 +228,9 @@ fn wrong_fields_of_the_cluster_are_refused() {
         ("certificateValidityPeriod: 0h", "3:28", "certificateValidityPeriod", "longer than nothing"),
         ("caCertificateValidityPeriod: -1h", "3:30", "caCertificateValidityPeriod", "negative"),
         ("caCertificateValidityPeriod: 10000000h", "3:30", "caCertificateValidityPeriod", "not a duration"),
-        ("featureGates: {RootlessControlPlane: true}", "3:38", "featureGates.RootlessControlPlane", "not supported"),
-        ("featureGates: {Other: false}", "3:16", "featureGates.Other", "unknown feature gate"),
-        ("dns: {imageTag: v1}", "3:17", "dns.imageTag", "add addon/coredns to skipPhases"),
-        ("dns: {imageRepository: a}", "3:24", "dns.imageRepository", "add addon/coredns to skipPhases"),
-        ("etcd: {external: {endpoints: []}}", "3:18", "etcd.external", "etcd.local"),
+        ("dns: {imageTag: 'v1 '}", "3:17", "dns.imageTag", "image tag"),
+        ("dns: {imageRepository: https://a}", "3:24", "dns.imageRepository", "without a scheme"),
+        ("dns: {disabled: true, tag: v1}", "3:23", "dns.tag", "unknown field"),
         ("etcd: {dataDir: /a}", "3:8", "etcd.dataDir", "belongs to ClusterConfiguration.etcd.local"),
         ("etcd: {local: {dataDir: a}}", "3:25", "etcd.local.dataDir", "absolute"),
         ("etcd: {local: {imageTag: 'a b'}}", "3:26", "etcd.local.imageTag", "image tag"),
@@ -291,5 +366,32 @@ fn the_kubelet_is_checked_against_its_types() {
     refused(load(&text), "7:20", "KubeletConfiguration.defaultPodSysctls", "from v1.37 on");
     assert!(
         kubelet("defaultPodSysctls: {net.core.somaxconn: '1'}\nlogging: {flushFrequency: 5, verbosity: 2}").is_ok()
+    );
+}
+
+#[test]
+fn kube_proxy_is_checked_against_its_types() {
+    for (fields, column, subject, part) in [
+        ("mod: ipvs", 1, "mod", "\"mode\"?"),
+        ("mode: userspace", 7, "mode", "one of iptables, ipvs, nftables"),
+        ("iptables: {masqueradeBits: 1}", 12, "iptables.masqueradeBits", "\"masqueradeBit\"?"),
+        ("iptables: {masqueradeBit: '1'}", 27, "iptables.masqueradeBit", "without quotes"),
+        ("conntrack: {min: 1, udpTimeout: 5}", 33, "conntrack.udpTimeout", "write it in quotes"),
+        ("clientConnection: {qps: fast}", 25, "clientConnection.qps", "a number"),
+        ("nodePortAddresses: primary", 20, "nodePortAddresses", "a list"),
+        ("detectLocalMode: Bridge", 18, "detectLocalMode", "BridgeInterface"),
+        ("podSubnet: 10.244.0.0/16", 1, "podSubnet", "belongs to ClusterConfiguration.networking"),
+    ] {
+        let proxy =
+            format!("---\napiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n{fields}\n");
+        let text = document("ClusterConfiguration", "") + &proxy;
+        let place = format!("{}:{column}", text.lines().count());
+        refused(load(&text), &place, &format!("KubeProxyConfiguration.{subject}"), part);
+    }
+    refused(
+        cluster("detectLocalMode: NodeCIDR"),
+        "3:1",
+        "ClusterConfiguration.detectLocalMode",
+        "KubeProxyConfiguration",
     );
 }
