@@ -43,7 +43,7 @@ impl Severity {
     pub fn name(self) -> &'static str {
         match self {
             Self::Well => "proven",
-            Self::Attention => "proven, needs attention",
+            Self::Attention => "needs attention",
             Self::Waiting => "waiting for init",
             Self::Drift => "drift",
             Self::Broken => "not as it should be",

@@ -189,7 +189,9 @@ fn tag(image: &str) -> &str {
 
 /// The first hexadecimal digits: enough to tell two apart.
 fn digest(digest: Option<&str>) -> String {
-    digest.unwrap_or_default().trim_start_matches("sha256:").chars().take(8).collect()
+    let digest = digest.unwrap_or_default();
+    // Behind `sha256:`, or whatever says what kind of digest it is.
+    digest.rsplit(':').next().unwrap_or(digest).chars().take(8).collect()
 }
 
 /// A time in its two largest units: `3m`, `2h14m`, `12d`.
