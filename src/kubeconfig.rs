@@ -144,7 +144,8 @@ struct Context {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct User {
-    client_certificate: Option<String>,
+    #[serde(rename = "client-certificate")]
+    certificate_file: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<Zeroizing<String>>,
 }
@@ -175,7 +176,7 @@ pub fn parse(bytes: &[u8]) -> Result<Kubeconfig, KubeconfigError> {
         server: cluster.server,
         ca_pem: text(cluster.certificate_authority_data, "certificate authority")?.unwrap_or_default(),
         user: context.user,
-        certificate_file: user.client_certificate,
+        certificate_file: user.certificate_file,
         certificate_pem: text(user.client_certificate_data, "client certificate")?,
         key_pem,
     })

@@ -91,6 +91,8 @@ pub fn inputs(config: &Config, files: &Files) -> Result<NodeInputs, FileError> {
             inputs.ca_directories.push(directory.to_owned());
         }
     }
+    let there = |name: &str| files.status(&pki_path(config, name)).map(|status| status.is_some());
+    inputs.external_ca = there("ca.crt")? && !there("ca.key")?;
     for component in manifest::components(config) {
         let mut all = Sha256::new();
         let mut complete = true;

@@ -4,6 +4,7 @@ pub mod adoption;
 mod cluster;
 mod downgrade;
 mod generations;
+mod import;
 mod keys;
 mod pki;
 mod served;
@@ -29,13 +30,14 @@ use crate::host::signal::Interrupt;
 use crate::layout;
 use crate::manifest::{self, Component};
 use crate::observe;
-use crate::pki::{CertificateId, Issuer, KubeconfigId};
+use crate::pki::{CertificateId, Issuer, KubeconfigId, Renewable};
 use crate::plan::{Inventory, KubeletAction, Plan, Snapshot, Step};
 use crate::prove::Prover;
 use crate::token::{CertificateKey, Token};
 use keys::KeyPool;
 
 pub use generations::Generations;
+pub use import::{Signed, signed};
 pub use timer::{Schedule, install_timer, remove_timer};
 pub use transaction::Transaction;
 pub use watchdog::watch;
@@ -131,6 +133,7 @@ impl Applier<'_> {
                 self.files.ensure_directory(path, *mode).map_err(|error| failed(&error))
             }
             Step::IssueCertificate { id, new_key, reason } => self.issue_certificate(*id, *new_key, reason),
+            Step::Import { id, directory } => self.import(*id, directory),
             Step::GenerateServiceAccountKey { new_key } => self.generate_service_account_key(*new_key),
             Step::WriteKubeconfig { id, .. } => self.write_kubeconfig(*id),
             Step::WriteFile { path, mode, content, .. } => {
@@ -219,12 +222,17 @@ impl Applier<'_> {
                 paths.extend(new_key.then(|| format!("{base}.key")));
                 paths
             }
+            Step::Import { id: Renewable::Certificate(id), .. } => {
+                ["key", "crt"].map(|end| format!("{pki}/{}.{end}", id.base())).to_vec()
+            }
             Step::GenerateServiceAccountKey { new_key } => {
                 let mut paths = vec![format!("{pki}/sa.pub")];
                 paths.extend(new_key.then(|| format!("{pki}/sa.key")));
                 paths
             }
-            Step::WriteKubeconfig { id, .. } => vec![layout::kubeconfig(id.file())],
+            Step::WriteKubeconfig { id, .. } | Step::Import { id: Renewable::Kubeconfig(id), .. } => {
+                vec![layout::kubeconfig(id.file())]
+            }
             Step::RotateKubeletCertificate => vec![layout::kubeconfig(KubeconfigId::Kubelet.file())],
             Step::WriteManifest { component, .. } => vec![component.path()],
             Step::SetMode { .. }

@@ -11,7 +11,7 @@ use crate::config::{Facts, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::generation::Generation;
 use crate::host::fs::Files;
-use crate::plan::{self, Plan, Step};
+use crate::plan::{self, Plan, Renewal, Step};
 use crate::release::{self, Version};
 
 const EXAMPLES: &str = "\
@@ -98,9 +98,17 @@ async fn change(global: &Global, args: &Apply, print: &dyn Fn(&Plan) -> Result<(
     };
     let command = format!("upgrade to {}", args.version);
     let min_ready = Duration::from_secs(args.min_ready_seconds);
-    Change { command, dry_run: args.dry_run, force: args.force, renew: &[], min_ready, input: &input, print }
-        .run(global)
-        .await
+    Change {
+        command,
+        dry_run: args.dry_run,
+        force: args.force,
+        renew: &Renewal::default(),
+        min_ready,
+        input: &input,
+        print,
+    }
+    .run(global)
+    .await
 }
 
 /// A dry-run to a version.

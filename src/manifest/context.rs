@@ -26,6 +26,8 @@ pub(super) struct Context<'a> {
     pub pki: &'a str,
     /// The component's own kubeconfig; empty for etcd and the API server, which have none.
     pub kubeconfig: String,
+    /// Whether the key of the cluster's authority is elsewhere.
+    pub external_ca: bool,
     /// Name of the Node, also of the etcd member.
     pub node_name: &'a str,
     /// Address that others use, without brackets.
@@ -114,6 +116,7 @@ impl<'a> Context<'a> {
             minor: cluster.release.minor,
             pki: &cluster.certificates_dir,
             kubeconfig: kubeconfig(component),
+            external_ca: node.external_ca,
             node_name: &config.node.name,
             advertise_address: config.advertise_address,
             bind_port: config.bind_port,

@@ -126,6 +126,8 @@ pub struct NodeInputs {
     pub ca_directories: Vec<String>,
     /// `sha256:<hex>` over the files of [`files_read_once`], for each component whose files are known.
     pub mounted: BTreeMap<Component, String>,
+    /// Whether the key of the cluster's authority is elsewhere, so that the controller manager signs nothing.
+    pub external_ca: bool,
 }
 
 /// A static pod, ready to be written.

@@ -91,7 +91,8 @@ impl Look<'_> {
                 Some(Ok(parsed)) => Some(read(parsed.certificate_pem.unwrap_or_default().as_bytes())),
             };
             // kubeadm never renews the kubelet's either: the kubelet does, from the first day on.
-            let managed = if id == KubeconfigId::Kubelet { Managed::Kubelet } else { managed };
+            let by_kubelet = id == KubeconfigId::Kubelet && managed == Managed::Kubekeel;
+            let managed = if by_kubelet { Managed::Kubelet } else { managed };
             self.add(id.file(), path, Signer::Authority(CertificateId::Ca), managed, found);
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::diff::Planner;
 use crate::cluster::{self, Known, Part};
 use crate::error::Result;
 use crate::phase::{self, Want};
-use crate::pki::KubeconfigId;
+use crate::pki::{CertificateId, KubeconfigId};
 
 /// Plans what is wanted in the cluster.
 pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want]) -> Result<()> {
@@ -19,13 +19,20 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want]) -> Result<()> {
         bootstrap_tokens(planner);
     }
     if wants.contains(&Want::UploadedCertificates) && planner.config.upload_certificates {
+        let authorities = CertificateId::ALL.into_iter().filter(|id| id.signer().is_none());
+        for id in authorities.filter(|id| planner.is_external(*id)).collect::<Vec<_>>() {
+            let path = format!("{}/{}.key", planner.config.cluster.certificates_dir, id.base());
+            planner.refuse(&path, "it is not on this node and cannot be uploaded", "leave --upload-certs out");
+        }
         planner.plan.steps.push(Step::UploadCertificates);
     }
     let embedded = |planner: &Planner<'_>| match planner.seen.kubeconfigs.get(&KubeconfigId::Kubelet) {
         Some(Ok(state)) => state.certificate.is_some(),
         _ => true,
     };
-    if wants.contains(&Want::KubeletRotation) && embedded(planner) {
+    // Nobody in the cluster signs what the kubelet would ask for.
+    let signs = !planner.is_external(CertificateId::Ca);
+    if wants.contains(&Want::KubeletRotation) && embedded(planner) && signs {
         planner.plan.steps.push(Step::RotateKubeletCertificate);
     }
     Ok(())

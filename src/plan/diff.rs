@@ -21,8 +21,17 @@ pub struct Options {
     pub force: bool,
     /// Save a snapshot of etcd before its static pod is replaced.
     pub snapshot: bool,
-    /// Certificates that get a successor with a new key although they fit.
-    pub renew: Vec<Renewable>,
+    /// What gets a successor with a new key although it fits.
+    pub renew: Renewal,
+}
+
+/// Certificates that are renewed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewal {
+    /// Which.
+    pub ids: Vec<Renewable>,
+    /// The directory of those that an authority elsewhere signed; without one they are issued here.
+    pub signed_in: Option<String>,
 }
 
 /// Makes the plan.
@@ -47,7 +56,8 @@ pub fn plan(wants: &[Want], config: &Config, seen: &Snapshot, options: Options) 
         }
     }
     let kubelet_files = wants.iter().any(|want| matches!(want, Want::Kubelet | Want::KubeletFiles));
-    let kubelet_changes = if kubelet_files { planner.kubelet_files()? } else { false };
+    let mut kubelet_changes = if kubelet_files { planner.kubelet_files()? } else { false };
+    kubelet_changes |= planner.touched.contains(&layout::kubeconfig(KubeconfigId::Kubelet.file()));
     pods::plan(&mut planner, wants, kubelet_changes)?;
     pods::served(&mut planner, wants.contains(&Want::Proof));
     cluster::plan(&mut planner, wants)?;
@@ -90,6 +100,10 @@ impl Planner<'_> {
     fn certificate(&mut self, id: CertificateId) {
         let base = format!("{}/{}", self.config.cluster.certificates_dir, id.base());
         let (certificate_path, key_path) = (format!("{base}.crt"), format!("{base}.key"));
+        if self.imports(Renewable::Certificate(id), &[&certificate_path, &key_path]) {
+            return;
+        }
+        let external = id.signer().is_some_and(|signer| self.is_external(signer));
         let ours = self.seen.inventory.owns(&certificate_path);
         let state = self.seen.certificates.get(&id);
         let key = state.and_then(|state| state.key.as_ref());
@@ -99,6 +113,7 @@ impl Planner<'_> {
             return self.refuse(&key_path, format!("the key is unreadable: {error}"), KEEP_HINT);
         }
         let misfits: Vec<String> = match certificate {
+            None if external => return self.refuse(&certificate_path, EXTERNAL, EXTERNAL_HINT),
             None => {
                 if key.is_some() && !self.seen.inventory.owns(&key_path) {
                     return self.refuse(&certificate_path, "there is a key, but its certificate is missing", KEEP_HINT);
@@ -115,10 +130,8 @@ impl Planner<'_> {
                     .map(ToString::to_string)
                     .collect();
                 match key {
-                    None if id.signer().is_none() => misfits.push(
-                        "its key is missing; signing with an external certificate authority is not supported yet"
-                            .into(),
-                    ),
+                    // An authority elsewhere: what it has to sign is judged one by one.
+                    None if id.signer().is_none() => {}
                     None => misfits.push("its key is missing".into()),
                     Some(Ok(spki)) if *spki != certificate.spki => misfits.push("its key is another one".into()),
                     Some(_) => {}
@@ -129,10 +142,13 @@ impl Planner<'_> {
         let signer_changes = id.signer().is_some_and(|signer| {
             self.touched.contains(&format!("{}/{}.crt", self.config.cluster.certificates_dir, signer.base()))
         });
-        let requested = self.options.renew.contains(&Renewable::Certificate(id));
+        let requested = self.options.renew.ids.contains(&Renewable::Certificate(id));
         if misfits.is_empty() && !signer_changes && !requested {
             self.plan.kept.push(certificate_path.clone());
             return self.narrow(&key_path, 0o600);
+        }
+        if external {
+            return self.refuse(&certificate_path, misfits.join("; "), EXTERNAL_HINT);
         }
         if id.signer().is_none() {
             // Everything hangs on an authority: replacing it is a rotation, never a repair.
@@ -153,6 +169,23 @@ impl Planner<'_> {
         }
         let reason = Reason::of(misfits, requested);
         self.issue(id, reason, key.is_none() || requested, &certificate_path, &key_path);
+    }
+
+    /// Plans to take what an authority elsewhere signed; true when it does.
+    fn imports(&mut self, id: Renewable, paths: &[&str]) -> bool {
+        let Some(directory) = self.options.renew.signed_in.clone() else { return false };
+        let requested = self.options.renew.ids.contains(&id);
+        if requested {
+            self.touched.extend(paths.iter().map(|path| (*path).to_owned()));
+            self.plan.steps.push(Step::Import { id, directory });
+        }
+        requested
+    }
+
+    /// Whether an authority is there without its key: it signs elsewhere.
+    pub(super) fn is_external(&self, id: CertificateId) -> bool {
+        let state = self.seen.certificates.get(&id);
+        state.is_some_and(|state| matches!(state.certificate, Some(Ok(_))) && state.key.is_none())
     }
 
     fn authority(&self, id: CertificateId) -> Option<&pki::Certificate> {
@@ -215,7 +248,12 @@ impl Planner<'_> {
     fn kubeconfig(&mut self, id: KubeconfigId) {
         let path = layout::kubeconfig(id.file());
         let authority = format!("{}/ca.crt", self.config.cluster.certificates_dir);
+        if self.imports(Renewable::Kubeconfig(id), &[&path]) {
+            return;
+        }
+        let external = self.is_external(CertificateId::Ca);
         let misfits = match self.seen.kubeconfigs.get(&id) {
+            None if external => return self.refuse(&path, EXTERNAL, EXTERNAL_HINT),
             None => {
                 self.needs_authority(CertificateId::Ca);
                 self.touched.insert(path);
@@ -224,10 +262,13 @@ impl Planner<'_> {
             Some(Err(error)) => vec![format!("it is unreadable: {error}")],
             Some(Ok(state)) => self.kubeconfig_misfits(id, state),
         };
-        let requested = self.options.renew.contains(&Renewable::Kubeconfig(id));
+        let requested = self.options.renew.ids.contains(&Renewable::Kubeconfig(id));
         if misfits.is_empty() && !self.touched.contains(&authority) && !requested {
             self.plan.kept.push(path.clone());
             return self.narrow(&path, 0o600);
+        }
+        if external {
+            return self.refuse(&path, misfits.join("; "), EXTERNAL_HINT);
         }
         if !self.seen.inventory.owns(&path) {
             let all =
@@ -333,6 +374,8 @@ impl Reason {
     }
 }
 
+const EXTERNAL: &str = "it is missing, and the key of its certificate authority is not on this node";
+const EXTERNAL_HINT: &str = "have it signed where that key is: kubekeel certs generate-csr, then kubekeel certs import";
 const KEEP_HINT: &str = "kubekeel never overwrites keys: put the matching file back, or move both away to start anew";
 
 /// A line diff with three lines of context, without a header.

@@ -12,6 +12,7 @@ impl fmt::Display for Step {
                 let key = if *new_key { "with a new key" } else { "for the key that is there" };
                 write!(f, "issue    certificate {} {key}{reason}", id.name())
             }
+            Self::Import { id, directory } => write!(f, "import   {}, signed in {directory}", id.name()),
             Self::GenerateServiceAccountKey { new_key: true } => f.write_str("generate the service account key pair"),
             Self::GenerateServiceAccountKey { new_key: false } => {
                 f.write_str("write    the public half of the service account key")

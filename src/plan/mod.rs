@@ -11,7 +11,7 @@ mod snapshot;
 
 use serde::Serialize;
 
-pub use diff::{Options, plan};
+pub use diff::{Options, Renewal, plan};
 pub use inventory::{Entry, Inventory};
 pub use rollback::rollback;
 pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, Snapshot};
@@ -19,7 +19,7 @@ pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, 
 use crate::cluster::Part;
 use crate::error::Problem;
 use crate::manifest::Component;
-use crate::pki::{CertificateId, KubeconfigId};
+use crate::pki::{CertificateId, KubeconfigId, Renewable};
 
 /// One step. It holds no secret: keys are born when the plan is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +41,13 @@ pub enum Step {
         reason: Reason,
         /// Whether a key is made, too; an existing key is never replaced.
         new_key: bool,
+    },
+    /// Take a certificate that an authority elsewhere signed, with its key.
+    Import {
+        /// Which.
+        id: Renewable,
+        /// Where it is.
+        directory: String,
     },
     /// Make the service account key pair, or only its public half when the private one is there.
     GenerateServiceAccountKey {

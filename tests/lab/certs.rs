@@ -191,3 +191,59 @@ fn what_has_expired_comes_back() {
     assert_shown(&node);
     all_ready(&node);
 }
+
+/// Three authorities whose keys never reach /etc/kubernetes, and everything that they are asked for, signed by OpenSSL.
+const AUTHORITIES: &str = "set -e
+mkdir -p /root/ca/etcd /etc/kubernetes/pki/etcd
+for ca in ca front-proxy-ca etcd/ca; do
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=elsewhere-${ca%/ca} \\
+    -addext keyUsage=critical,keyCertSign,digitalSignature -keyout /root/ca/$ca.key -out /root/ca/$ca.crt 2> /dev/null
+  cp /root/ca/$ca.crt /etc/kubernetes/pki/$ca.crt
+done";
+const SIGN: &str = "set -e
+echo extendedKeyUsage=serverAuth,clientAuth > /root/ca/extensions
+for request in $(cd $0; find . -name '*.csr'); do
+  case $request in
+    ./etcd/* | ./apiserver-etcd-client.csr) ca=etcd/ca;;
+    ./front-proxy-client.csr) ca=front-proxy-ca;;
+    *) ca=ca;;
+  esac
+  openssl x509 -req -in $0/$request -out $0/${request%.csr}.crt -CA /root/ca/$ca.crt -CAkey /root/ca/$ca.key \\
+    -CAcreateserial -days 365 -copy_extensions copy -extfile /root/ca/extensions 2> /dev/null
+done";
+
+#[test]
+fn authorities_elsewhere_sign_for_init_and_for_the_years_after() {
+    let node = Node::up("elsewhere", &Options::default());
+    node.exec_ok(&["sh", "-c", AUTHORITIES]);
+    node.write(CONFIG, BASE);
+    let request = |directory: &str| {
+        let places = ["--cert-dir", directory, "--kubeconfig-dir", directory];
+        node.exec_ok(&[&["kubekeel", "certs", "generate-csr", "--config", CONFIG], &places[..]].concat());
+        node.exec_ok(&["sh", "-c", SIGN, directory]);
+    };
+    request("/root/first");
+    node.exec_ok(&["kubekeel", "certs", "import", "/root/first", "--config", CONFIG]);
+    init_ok(&node, BASE);
+    all_ready(&node);
+    assert_shown(&node);
+    assert_eq!(node.exec(&["sh", "-c", "find / -xdev -name 'ca.key' -path '*kubernetes*' | grep ."]).status, 1);
+    let report = node.exec_ok(&["kubekeel", "certs", "check-expiration", "-o", "json"]);
+    assert!(!report.contains("\"managedBy\":\"kubekeel\""), "{report}");
+
+    let refused = node.kubekeel(&["certs", "renew", "apiserver"]);
+    assert_eq!(refused.status, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("kubekeel certs generate-csr"), "{}", refused.stderr);
+
+    request("/root/second");
+    let first = tree(&node);
+    let (done, lines) = json(&node, &["certs", "import", "/root/second"]);
+    assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!(events(&lines, "served").len(), 5, "{lines:?}");
+    assert_shown(&node);
+    all_ready(&node);
+    assert_eq!(numbers(&node), [1, 2]);
+    assert_eq!(node.kubekeel(&["rollback", "1"]).status, 0);
+    assert_eq!(tree(&node), first, "byte for byte");
+    assert_shown(&node);
+}

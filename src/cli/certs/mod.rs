@@ -1,6 +1,7 @@
 //! `kubekeel certs`: until when certificates are valid, and their renewal.
 
 mod expiration;
+mod import;
 mod renew;
 mod request;
 mod timer;
@@ -45,6 +46,9 @@ enum Verb {
     /// Makes keys and signing requests for certificates that an authority elsewhere signs
     #[command(after_help = request::EXAMPLES)]
     GenerateCsr(request::GenerateCsr),
+    /// Takes certificates that an authority elsewhere signed
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Import),
     /// Prints a new key that uploaded certificates can be encrypted with
     CertificateKey,
 }
@@ -107,6 +111,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         Verb::Renew(args) => Box::pin(renew::run(global, &args)).await,
         Verb::InstallTimer(args) => timer::run(global, &args).await,
         Verb::GenerateCsr(args) => request::generate(global, &args),
+        Verb::Import(args) => import::run(global, &args).await,
         Verb::CertificateKey => request::certificate_key(global),
     }
 }

@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::host::fs::Files;
 use crate::observe;
 use crate::pki::{Expiries, Managed, Renewable, Validity};
+use crate::plan::Renewal;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +50,7 @@ pub(super) struct Renew {
 }
 
 /// The stability window.
-const MIN_READY: Duration = Duration::from_secs(5);
+pub(super) const MIN_READY: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(global: &Global, args: &Renew) -> Result<()> {
     let files = Files::new(&global.root);
@@ -74,7 +75,7 @@ pub(super) async fn run(global: &Global, args: &Renew) -> Result<()> {
         command,
         dry_run: args.dry_run,
         force: args.force,
-        renew: &chosen,
+        renew: &Renewal { ids: chosen, signed_in: None },
         min_ready: MIN_READY,
         input: &|from, _| Ok(from.input.clone()),
         print: &|plan| init::show(plan, global.output, args.exit_code),

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 mod concurrent;
 mod drift;
 mod expiry;
+mod external;
 mod inventory;
 #[cfg(feature = "faults")]
 mod kill;

@@ -108,7 +108,6 @@ const CASES: &[Case] = &[
     }),
     case("/etc/kubernetes/pki/ca.crt", "unreadable", Refused, |root| root.write(&pki("ca.crt"), GARBAGE)),
     case("/etc/kubernetes/pki/ca.key", "the key is unreadable", Refused, |root| root.write(&pki("ca.key"), GARBAGE)),
-    case("/etc/kubernetes/pki/ca.crt", "its key is missing", Refused, |root| root.remove(&pki("ca.key"))),
     case("/etc/kubernetes/pki/etcd/ca.crt", "its key is another one", Refused, |root| another_key(root, "etcd/ca.key")),
     case("/etc/kubernetes/pki/front-proxy-ca.crt", "its certificate is missing", Repaired, |root| root.remove(&pki("front-proxy-ca.crt"))),
     case("/etc/kubernetes/pki/sa.key", "the key is unreadable", Refused, |root| root.write(&pki("sa.key"), GARBAGE)),
@@ -201,7 +200,7 @@ fn a_foreign_authority_is_taken_over() {
 fn all_misfits_are_told_at_once() {
     let root = Root::made();
     root.remove(INVENTORY);
-    root.remove(&pki("ca.key"));
+    another_key(&root, "ca.key");
     root.write(&pki("sa.key"), GARBAGE);
     root.write("/etc/kubernetes/admin.conf", GARBAGE);
     another_key(&root, "etcd/server.key");
