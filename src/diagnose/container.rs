@@ -186,8 +186,10 @@ fn is_ready(evidence: &Evidence, component: Component) -> bool {
     evidence.pods.iter().any(|pod| pod.component == component && pod.health == Some(Health::Ready))
 }
 
-fn speaks_of_etcd(log: &[String]) -> bool {
-    !lines_with(log, &[":2379", "etcd"], 1).is_empty()
+fn speaks_of_etcd(line: &str, evidence: &Evidence) -> bool {
+    let words = [":2379", "etcd"].into_iter().chain(evidence.external_etcd.iter().map(String::as_str));
+    let line = line.to_lowercase();
+    words.into_iter().any(|word| line.contains(&word.to_lowercase()))
 }
 
 pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
@@ -202,18 +204,15 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
         "context deadline exceeded",
         "connection refused",
     ];
-    let seen: Vec<_> = lines_with(&pod.log, &words, 20)
-        .into_iter()
-        .filter(|line| speaks_of_etcd(std::slice::from_ref(line)))
-        .collect();
+    let seen: Vec<_> =
+        lines_with(&pod.log, &words, 20).into_iter().filter(|line| speaks_of_etcd(line, evidence)).collect();
     if seen.is_empty() {
         return None;
     }
     let distrust = seen.iter().any(|line| line.contains("x509") || line.contains("tls:"));
     let mut seen = last(&seen, 2);
-    let etcd = evidence.pods.iter().find(|pod| pod.component == Component::Etcd);
-    let is_local = etcd.is_some();
-    if let Some(etcd) = etcd {
+    let is_local = evidence.external_etcd.is_empty();
+    if let Some(etcd) = evidence.pods.iter().find(|pod| pod.component == Component::Etcd) {
         seen.push(format!(
             "etcd's own health port: {}",
             etcd.health.as_ref().map_or("not asked".into(), |health| format!("{health:?}"))

@@ -39,6 +39,8 @@ pub struct Evidence {
     pub unfit_certificates: Vec<(String, Vec<String>)>,
     /// File systems with hardly any space: path and free bytes.
     pub full: Vec<(String, u64)>,
+    /// The members of an external etcd, `host:port`; without any, etcd is a static pod of this node.
+    pub external_etcd: Vec<String>,
     /// What the API server says about the Node, when it does not know it.
     pub node_error: Option<String>,
 }

@@ -70,8 +70,15 @@ pub async fn collect(
         foreign_manifests: observe::foreign_manifests(files),
         unfit_certificates: unfit_certificates(config, files),
         full: full(config, files),
+        external_etcd: external_etcd(config),
         node_error: view.node.as_ref().err().cloned(),
     }
+}
+
+/// As logs name the members.
+fn external_etcd(config: &Config) -> Vec<String> {
+    let members = config.cluster.external_etcd.iter().flat_map(|etcd| &etcd.endpoints);
+    members.filter_map(|member| Some(member.url.split_once("://")?.1.trim_end_matches('/').to_owned())).collect()
 }
 
 fn log(runs: &[PodRun]) -> Vec<String> {

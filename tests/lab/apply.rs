@@ -194,7 +194,7 @@ fn a_new_minor_with_a_new_etcd_in_one_swap() {
 
     // So does an upgrade that fails after the new etcd wrote.
     let bad = with_cluster(
-        "kubernetesVersion: v1.37.2\ncontrollerManager: {extraArgs: [{name: no-such-flag, value: \"1\"}]}",
+        "kubernetesVersion: v1.37.2\ncontrollerManager: {extraArgs: [{name: node-cidr-mask-size, value: \"no\"}]}",
     );
     let (done, lines) = apply(&node, &bad);
     assert_eq!(done.status, 1, "{}\n{}", done.stdout, done.stderr);

@@ -34,6 +34,7 @@ fn healthy() -> Evidence {
         foreign_manifests: vec![],
         unfit_certificates: vec![],
         full: vec![],
+        external_etcd: vec![],
         node_error: None,
     }
 }
@@ -231,6 +232,14 @@ fn each_cause_is_named() {
         ],
         Health::Silent,
     ));
+    // The same of an etcd elsewhere, at another port: no static pod of this node has to be ready first.
+    let mut elsewhere = away.clone();
+    elsewhere.pods.retain(|pod| pod.component != Component::Etcd);
+    elsewhere.external_etcd = vec!["192.0.2.20:12379".into()];
+    for line in elsewhere.pods.iter_mut().flat_map(|pod| &mut pod.log) {
+        *line = line.replace("127.0.0.1:2379", "192.0.2.20:12379");
+    }
+    rows.push(("etcd-unreachable", "kube-apiserver", elsewhere));
     rows.push(("etcd-unreachable", "kube-apiserver", away.clone()));
     away.pods.last_mut().expect("a pod").log = vec!["W1 failed to connect to {Addr: \"127.0.0.1:2379\"}. Err: \"transport: authentication handshake failed: tls: failed to verify certificate: x509: certificate signed by unknown authority\"".into()];
     rows.push(("certificate", "kube-apiserver", away));
