@@ -17,3 +17,4 @@ mod pki;
 mod rooted;
 mod sample;
 mod status;
+mod verdict;
