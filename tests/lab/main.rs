@@ -7,6 +7,9 @@
 mod adopt;
 mod apply;
 mod cluster;
+#[path = "../unit/difference.rs"]
+mod difference;
+mod equal;
 mod faults;
 mod init;
 #[cfg(feature = "faults")]

@@ -6,6 +6,7 @@ mod architecture;
 mod cluster;
 mod config;
 mod diagnose;
+mod difference;
 mod kubeconfig;
 mod kubelet;
 mod ladder;
