@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::SystemTime;
 
 use kubekeel::config::{self, Config, Facts, Overrides, Source};
@@ -31,21 +32,19 @@ const SKIPPED: &str = "preflight,wait-control-plane,upload-config,upload-certs,m
 fn kubeadm_makes_the_same_of_generated_configurations() {
     let strategy = generated::configuration();
     let mut runner = TestRunner::deterministic();
+    let texts: Vec<String> = (0..CONFIGURATIONS).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
     let table = intended();
-    let mut wrong = vec![];
-    for index in 0..CONFIGURATIONS {
-        let text = strategy.new_tree(&mut runner).unwrap().current();
-        let found = unintended(&text, &table);
-        if !found.is_empty() {
-            wrong.push(format!("{index}: {found:#?}\n{text}"));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} of {CONFIGURATIONS} differ, the first three:\n{}",
-        wrong.len(),
-        wrong[..wrong.len().min(3)].join("\n")
-    );
+    let compare = |(text, found): (&String, Vec<String>)| (!found.is_empty()).then(|| format!("{found:#?}\n{text}"));
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let halves = texts.chunks(CONFIGURATIONS.div_ceil(2)).map(|half| {
+            let table = &table;
+            scope.spawn(move || half.iter().map(|text| (text, unintended(text, table))).filter_map(compare).collect())
+        });
+        let running: Vec<thread::ScopedJoinHandle<'_, Vec<String>>> = halves.collect();
+        running.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
+    let first = wrong[..wrong.len().min(3)].join("\n");
+    assert!(wrong.is_empty(), "{} of {CONFIGURATIONS} differ, the first three:\n{first}", wrong.len());
 }
 
 fn unintended(text: &str, table: &[Intended]) -> Vec<String> {
@@ -66,8 +65,9 @@ fn unintended(text: &str, table: &[Intended]) -> Vec<String> {
     });
     let mut found: Vec<String> = pods.collect();
     found.extend(kubelet_differences(&config, &made));
-    found.extend(certificate_differences(&config, &made));
-    found.extend(kubeconfig_differences(&config, &made));
+    let issuing = Issuing::new(&config);
+    found.extend(certificate_differences(&config, &issuing, &made));
+    found.extend(kubeconfig_differences(&config, &issuing, &made));
     found
 }
 
@@ -121,28 +121,22 @@ fn kubelet_differences(config: &Config, made: &Made<'_>) -> Vec<String> {
     found
 }
 
-fn certificate_differences(config: &Config, made: &Made<'_>) -> Vec<String> {
-    let key = Key::generate(config.cluster.key_algorithm).unwrap();
-    CertificateId::ALL
-        .into_iter()
-        .flat_map(|id| {
-            let theirs = Certificate::parse(made.text(&format!("{}.crt", id.base())).as_bytes()).unwrap();
-            let signer = id.signer().map(|signer| profile(signer, config));
-            differences(&facts(&theirs), &facts(&issued(&profile(id, config), signer.as_ref(), &key)), id.name())
-        })
-        .collect()
+fn certificate_differences(config: &Config, issuing: &Issuing, made: &Made<'_>) -> Vec<String> {
+    let differ = CertificateId::ALL.into_iter().map(|id| {
+        let theirs = Certificate::parse(made.text(&format!("{}.crt", id.base())).as_bytes()).unwrap();
+        differences(&facts(&theirs), &facts(&issuing.certificate(&profile(id, config))), id.name())
+    });
+    differ.flatten().collect()
 }
 
-fn kubeconfig_differences(config: &Config, made: &Made<'_>) -> Vec<String> {
-    let key = Key::generate(config.cluster.key_algorithm).unwrap();
+fn kubeconfig_differences(config: &Config, issuing: &Issuing, made: &Made<'_>) -> Vec<String> {
     let mut found = vec![];
     for id in KubeconfigId::ALL {
         let theirs = kubeconfig::parse(made.text(id.file()).as_bytes()).unwrap();
         let (pem, key_pem) = (theirs.certificate_pem.unwrap(), theirs.key_pem.unwrap());
         let profile = client_profile(id, config);
-        let ca = kubekeel::pki::profile(CertificateId::Ca, config);
         let client = Certificate::parse(pem.as_bytes()).unwrap();
-        found.extend(differences(&facts(&client), &facts(&issued(&profile, Some(&ca), &key)), id.name()));
+        found.extend(differences(&facts(&client), &facts(&issuing.certificate(&profile)), id.name()));
         // With their key material in it, our document says what theirs says.
         let server = kubeconfig::server(id, config);
         let (name, user) = (&config.cluster.name, &profile.common_name);
@@ -153,23 +147,28 @@ fn kubeconfig_differences(config: &Config, made: &Made<'_>) -> Vec<String> {
     found
 }
 
-/// Our certificate of that profile, signed by an authority of the other.
-fn issued(profile: &Profile, signer: Option<&Profile>, key: &Key) -> Certificate {
-    let now = SystemTime::now();
-    let pem = match signer {
-        None => issue(profile, key, None, now),
-        Some(signer) => {
-            let authority = Certificate::parse(issue(signer, key, None, now).unwrap().as_bytes()).unwrap();
+/// Our side of the certificates, with one key for all of them.
+struct Issuing {
+    key: Key,
+    authorities: Vec<(CertificateId, Issuer)>,
+    now: SystemTime,
+}
+
+impl Issuing {
+    fn new(config: &Config) -> Self {
+        let (key, now) = (Key::generate(config.cluster.key_algorithm).unwrap(), SystemTime::now());
+        let authorities = CertificateId::ALL.into_iter().filter(|id| id.signer().is_none()).map(|id| {
+            let pem = issue(&profile(id, config), &key, None, now).unwrap();
             let key = Key::from_pem(key.private_pem().expose()).unwrap();
-            issue(
-                profile,
-                &key,
-                Some(&Issuer::new(authority, Key::from_pem(key.private_pem().expose()).unwrap()).unwrap()),
-                now,
-            )
-        }
-    };
-    Certificate::parse(pem.unwrap().as_bytes()).unwrap()
+            (id, Issuer::new(Certificate::parse(pem.as_bytes()).unwrap(), key).unwrap())
+        });
+        Self { authorities: authorities.collect(), key, now }
+    }
+
+    fn certificate(&self, profile: &Profile) -> Certificate {
+        let issuer = self.authorities.iter().find(|(id, _)| Some(*id) == profile.signer).map(|(_, issuer)| issuer);
+        Certificate::parse(issue(profile, &self.key, issuer, self.now).unwrap().as_bytes()).unwrap()
+    }
 }
 
 /// What a certificate says, but for its serial number, its key and the second in which it was made.

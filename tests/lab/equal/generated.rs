@@ -34,9 +34,9 @@ fn always() -> BoxedStrategy<[Value; 3]> {
     let versions = select(vec!["v1.36.0", "v1.36.3", "v1.37.0", "v1.37.2"]);
     // Keys of the larger kinds take seconds.
     let algorithms = Union::new_weighted(vec![
-        (60, Just("ECDSA-P256").boxed()),
-        (35, Just("ECDSA-P384").boxed()),
-        (4, Just("RSA-2048").boxed()),
+        (64, Just("ECDSA-P256").boxed()),
+        (33, Just("ECDSA-P384").boxed()),
+        (2, Just("RSA-2048").boxed()),
         (1, Just("RSA-3072").boxed()),
     ]);
     (versions, algorithms, select(networks()), names())
