@@ -24,7 +24,7 @@ pub(super) fn configuration() -> BoxedStrategy<String> {
                     put(&mut documents[*document], path, value);
                 }
             }
-            documents.iter().map(|document| format!("---\n{document:#}\n")).collect()
+            documents.map(|document| format!("{document:#}\n")).join("---\n")
         })
         .boxed()
 }
@@ -77,7 +77,18 @@ fn networks() -> Vec<(&'static str, Value)> {
 }
 
 fn rows() -> Vec<Row> {
-    let mut rows = vec![
+    let mut rows = kubeadm_rows();
+    rows.extend(kubelet_rows());
+    for component in ["apiServer", "controllerManager", "scheduler"] {
+        let place = |field: &str| -> &'static str { format!("{component}.{field}").leak() };
+        rows.push((CLUSTER, place("extraVolumes"), volumes()));
+        rows.push((CLUSTER, place("extraEnvs"), environment()));
+    }
+    rows
+}
+
+fn kubeadm_rows() -> Vec<Row> {
+    vec![
         (INIT, "localAPIEndpoint.bindPort", one_of(&[json!(443), json!(7443), json!(16443)])),
         (
             INIT,
@@ -164,6 +175,11 @@ fn rows() -> Vec<Row> {
             ]),
         ),
         (CLUSTER, "scheduler.extraArgs", arguments(&[("v", "1"), ("kube-api-qps", "100"), ("profiling", "false")])),
+    ]
+}
+
+fn kubelet_rows() -> Vec<Row> {
+    vec![
         (KUBELET, "maxPods", one_of(&[json!(50), json!(250)])),
         (KUBELET, "evictionHard", one_of(&[json!({"memory.available": "200Mi", "nodefs.available": "5%"})])),
         (KUBELET, "clusterDNS", one_of(&[json!(["10.96.0.53"]), json!(["169.254.20.10", "10.96.0.10"])])),
@@ -178,13 +194,7 @@ fn rows() -> Vec<Row> {
         (KUBELET, "featureGates", one_of(&[json!({"NodeSwap": true})])),
         (KUBELET, "resolvConf", one_of(&[json!("/srv/resolv.conf")])),
         (KUBELET, "kubeReserved", one_of(&[json!({"cpu": "100m", "memory": "1_000"})])),
-    ];
-    for component in ["apiServer", "controllerManager", "scheduler"] {
-        let place = |field: &str| -> &'static str { format!("{component}.{field}").leak() };
-        rows.push((CLUSTER, place("extraVolumes"), volumes()));
-        rows.push((CLUSTER, place("extraEnvs"), environment()));
-    }
-    rows
+    ]
 }
 
 fn one_of(values: &[Value]) -> BoxedStrategy<Value> {
