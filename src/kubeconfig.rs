@@ -139,8 +139,6 @@ struct Context {
     user: String,
 }
 
-// The names are the file's.
-#[expect(clippy::struct_field_names)]
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct User {

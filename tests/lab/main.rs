@@ -8,7 +8,10 @@ mod adopt;
 mod apply;
 mod certs;
 mod cluster;
+#[path = "../unit/difference.rs"]
+mod difference;
 mod doctor;
+mod equal;
 mod etcd;
 mod external_etcd;
 mod faults;

@@ -12,6 +12,7 @@ use kubekeel::manifest::{Component, NodeInputs, components, render};
 use kubekeel::release;
 use serde_json::{Value, json};
 
+use crate::difference::{differences, intended, meaningful};
 use crate::sample::{self, arg};
 
 fn cases() -> [(&'static str, Config); 11] {
@@ -174,17 +175,9 @@ fn volume(name: &str, host_path: &str, mount_path: &str, read_only: bool, path_t
     HostPathMount { name, host_path, mount_path, read_only, path_type: path_type.into() }
 }
 
-#[derive(serde::Deserialize)]
-struct Intended {
-    path: String,
-    component: Option<String>,
-    #[serde(rename = "why")]
-    _why: String,
-}
-
 #[test]
 fn static_pods_are_those_of_kubeadm() {
-    let table: Vec<Intended> = serde_yaml::from_str(&data("../intended-differences.yaml")).unwrap();
+    let table = intended();
     let mut used = BTreeSet::new();
     let mut unintended = vec![];
     for (case, config) in cases() {
@@ -192,9 +185,8 @@ fn static_pods_are_those_of_kubeadm() {
             let (theirs, ours) = pods(case, component, &config);
             probes_are_kept(component, &config, &theirs, &ours);
             for path in differences(&theirs, &ours, "") {
-                let about = |row: &&Intended| row.component.as_deref().is_none_or(|name| name == component.name());
-                match table.iter().enumerate().filter(|(_, row)| about(row)).find(|(_, row)| row.path == path) {
-                    Some((row, _)) => _ = used.insert(row),
+                match table.iter().position(|row| row.is_about(component.name(), &path)) {
+                    Some(row) => _ = used.insert(row),
                     None => unintended.push(format!("{case}/{component}: {path}")),
                 }
             }
@@ -246,18 +238,6 @@ fn kubelet_files_are_those_of_kubeadm() {
     }
 }
 
-/// kubeadm writes the zero value of every field without `omitempty`; to the kubelet they all mean the default.
-fn meaningful(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members = members.iter().map(|(key, value)| (key.clone(), meaningful(value)));
-            let zero = [json!("0s"), json!("0"), json!(0), json!({}), json!("")];
-            members.filter(|(_, value)| !zero.contains(value)).collect()
-        }
-        _ => value.clone(),
-    }
-}
-
 /// kubeadm's pod and ours, for the node on which kubeadm ran.
 fn pods(case: &str, component: Component, config: &Config) -> (Value, Value) {
     let theirs = parse(&data(&format!("{case}/{component}.yaml")));
@@ -270,23 +250,6 @@ fn node(case: &str) -> NodeInputs {
     let api_server = data(&format!("{case}/kube-apiserver.yaml"));
     let present = HOST_CA_DIRECTORIES.iter().filter(|path| api_server.contains(&format!("path: {path}\n")));
     NodeInputs { ca_directories: present.map(|&path| path.into()).collect(), ..NodeInputs::default() }
-}
-
-/// Every path at which two trees differ; below a list of another length there is only the list.
-fn differences(left: &Value, right: &Value, path: &str) -> Vec<String> {
-    match (left, right) {
-        (Value::Object(l), Value::Object(r)) => {
-            let keys: BTreeSet<_> = l.keys().chain(r.keys()).collect();
-            let at = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-            keys.into_iter().flat_map(|key| differences(&left[key], &right[key], &at(key))).collect()
-        }
-        (Value::Array(l), Value::Array(r)) if l.len() == r.len() => {
-            let pairs = l.iter().zip(r).enumerate();
-            pairs.flat_map(|(index, (l, r))| differences(l, r, &format!("{path}[{index}]"))).collect()
-        }
-        _ if left == right => vec![],
-        _ => vec![path.to_owned()],
-    }
 }
 
 fn parse(text: &str) -> Value {

@@ -111,7 +111,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         Verb::Renew(args) => Box::pin(renew::run(global, &args)).await,
         Verb::InstallTimer(args) => timer::run(global, &args).await,
         Verb::GenerateCsr(args) => request::generate(global, &args),
-        Verb::Import(args) => import::run(global, &args).await,
+        Verb::Import(args) => Box::pin(import::run(global, &args)).await,
         Verb::CertificateKey => request::certificate_key(global),
     }
 }
