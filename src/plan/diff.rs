@@ -327,7 +327,9 @@ impl Planner<'_> {
     pub(super) fn change(&mut self, path: &str, wanted: &str) -> Option<Change> {
         let Some(state) = self.seen.files.get(path) else { return Some(Change::Create) };
         let text = state.text.as_deref().unwrap_or_default();
-        if text == wanted || manifest::is_same_document(text, wanted) {
+        // What was taken over as it is may be written otherwise.
+        let recorded = self.seen.inventory.records(path, &state.digest);
+        if text == wanted || (recorded && manifest::is_same_document(text, wanted)) {
             return None;
         }
         let diff = line_diff(text, wanted);

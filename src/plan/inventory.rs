@@ -55,6 +55,11 @@ impl Inventory {
         self.entries.contains_key(path)
     }
 
+    /// Whether a path is ours and its content is what was recorded.
+    pub fn records(&self, path: &str, digest: &str) -> bool {
+        self.entries.get(path).is_some_and(|entry| entry.digest.as_deref() == Some(digest))
+    }
+
     /// Whether a path is ours and somebody changed it since: its content is not what we recorded.
     pub fn is_edited(&self, path: &str, digest: &str) -> bool {
         let recorded = self.entries.get(path).and_then(|entry| entry.digest.as_deref());

@@ -32,6 +32,7 @@ fn evidence() -> Evidence {
         unfit_certificates: vec![],
         full: vec![],
         node_error: None,
+        external_etcd: vec![],
     }
 }
 

@@ -91,8 +91,8 @@ fn the_exit_code_tells_of_changes() {
 #[test]
 fn a_dry_run_refuses_what_a_run_refuses() {
     let root = Root::made();
-    root.remove(&format!("{PKI}/ca.key"));
-    dry_run(&root, &[]).exits(2).says(&["pki/ca.crt", "hint:"]);
+    root.write(&format!("{PKI}/ca.key"), "no key\n");
+    dry_run(&root, &[]).exits(2).says(&["pki/ca.key", "hint:"]);
     let root = Root::made();
     root.write("/etc/kubernetes/manifests/etcd.yaml", "edited: true\n");
     dry_run(&root, &[]).exits(5).says(&["manifests/etcd.yaml"]);
