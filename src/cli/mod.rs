@@ -3,6 +3,8 @@
 mod adopt;
 mod apply;
 mod certs;
+mod completion;
+mod config;
 mod doctor;
 mod etcd;
 mod history;
@@ -19,6 +21,7 @@ mod rollback;
 mod status;
 mod token;
 mod upgrade;
+mod version;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -67,6 +70,7 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(init::command())
         .subcommand(render::command())
+        .subcommand(config::command())
         .subcommand(certs::command())
         .subcommand(token::command())
         .subcommand(kubeconfig::command())
@@ -80,6 +84,8 @@ pub fn command() -> Command {
         .subcommand(doctor::command())
         .subcommand(lint::command())
         .subcommand(reset::command())
+        .subcommand(version::command())
+        .subcommand(completion::command())
         .subcommand(watchdog::command())
 }
 
@@ -125,6 +131,15 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
         Some(("render", matches)) => render::run(global, matches),
         Some(("etcd", matches)) => block_on(etcd::run(global, matches)),
         Some(("history", matches)) => history::run(global, matches),
+        Some(("config", matches)) => block_on(config::run(global, matches)),
+        Some(("version", matches)) => {
+            version::run(global, matches);
+            Ok(())
+        }
+        Some(("completion", matches)) => {
+            completion::run(matches);
+            Ok(())
+        }
         Some(("certs", matches)) => block_on(certs::run(global, matches)),
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("adopt", matches)) => block_on(adopt::run(global, matches)),

@@ -37,11 +37,15 @@ pub(super) fn coredns(config: &Config, live: &BTreeMap<String, Value>) -> Result
 }
 
 /// The image's name has one level more where it is at home, and only there (`images/images.go`, `GetDNSImage`).
-fn coredns_image(config: &Config) -> String {
+pub(super) fn coredns_image(config: &Config) -> String {
     let Cluster { dns, image_repository, release, .. } = &config.cluster;
     let repository = dns.image_repository.as_ref().unwrap_or(image_repository);
     let name = if repository == "registry.k8s.io" { "coredns/coredns" } else { "coredns" };
     format!("{repository}/{name}:{}", dns.image_tag.as_deref().unwrap_or(release.coredns))
+}
+
+pub(super) fn kube_proxy_image(config: &Config) -> String {
+    format!("{}/kube-proxy:{}", config.cluster.image_repository, manifest::version_tag(config))
 }
 
 /// kube-proxy.
@@ -52,7 +56,7 @@ pub(super) fn kube_proxy(config: &Config) -> Result<Vec<Object>> {
     if config.kube_proxy.is_empty() {
         sign(&mut map);
     }
-    let image = format!("{}/kube-proxy:{}", config.cluster.image_repository, manifest::version_tag(config));
+    let image = kube_proxy_image(config);
     let mut objects = vec![
         Object::new(map),
         rbac::cluster_role_binding("kubeadm:node-proxier", "system:node-proxier", &rbac::service_account("kube-proxy")),

@@ -20,6 +20,8 @@ pub use object::Object;
 
 use crate::config::Config;
 use crate::error::Result;
+use crate::manifest::{self, Component};
+use crate::phase;
 
 /// A phase that fills the cluster with objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,6 +69,19 @@ pub fn objects(part: Part, config: &Config, known: Known<'_>) -> Result<Vec<Obje
 pub fn all(parts: &[Part], config: &Config, known: Known<'_>) -> Result<Vec<Object>> {
     let objects = parts.iter().map(|part| objects(*part, config, known)).collect::<Result<Vec<_>>>()?;
     Ok(objects.into_iter().flatten().collect())
+}
+
+/// All images of a control plane, its add-ons included, in kubeadm's order (`images/images.go`, `GetControlPlaneImages`).
+pub fn images(config: &Config) -> Vec<String> {
+    let static_pods = [Component::ApiServer, Component::ControllerManager, Component::Scheduler];
+    let wanted = |phase: &str| !phase::is_skipped(phase, &config.skip_phases);
+    let mut images: Vec<_> = static_pods.map(|component| manifest::image(component, config)).into();
+    images.extend(wanted("addon/kube-proxy").then(|| addons::kube_proxy_image(config)));
+    images.extend(wanted("addon/coredns").then(|| addons::coredns_image(config)));
+    images.push(manifest::pause_image(config));
+    let local = manifest::components(config).any(|component| component == Component::Etcd);
+    images.extend(local.then(|| manifest::image(Component::Etcd, config)));
+    images
 }
 
 /// Labels of a control-plane Node (`phases/markcontrolplane`).

@@ -219,12 +219,16 @@ fn is_tag_character(c: char) -> bool {
 
 /// The images that the control plane needs: its components', of what patches put beside them, and the sandbox's.
 pub fn images(config: &Config) -> Vec<String> {
-    let pause = format!("{}/pause:{}", config.cluster.image_repository, config.cluster.release.pause);
     let of = |component| {
         let patched = patched::images(component, config);
         if patched.is_empty() { vec![configured_image(component, config)] } else { patched }
     };
-    components(config).flat_map(of).chain([pause]).collect()
+    components(config).flat_map(of).chain([pause_image(config)]).collect()
+}
+
+/// The image of every pod's sandbox.
+pub fn pause_image(config: &Config) -> String {
+    format!("{}/pause:{}", config.cluster.image_repository, config.cluster.release.pause)
 }
 
 /// Host files that a component reads at its start and never again: a change of one must restart it.

@@ -14,6 +14,7 @@ use kubekeel::config::{Config, Facts, Overrides, Source};
 use tempfile::TempDir;
 
 mod concurrent;
+mod config;
 mod drift;
 mod expiry;
 mod external;
