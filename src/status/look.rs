@@ -94,12 +94,11 @@ async fn look_at(files: &Files) -> Result<Looked> {
 async fn live(status: &mut Status, config: &Config, files: &Files, digests: &BTreeMap<Component, String>) -> View {
     let authority = files.read(&format!("{}/ca.crt", config.cluster.certificates_dir)).ok().flatten();
     let authority = authority.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let components: Vec<_> = manifest::components(config).collect();
     let (kubelet, runtime, health, (node, mirrors), etcd) = tokio::join!(
         service::status(service::KUBELET),
         runtime(&config.node.cri_socket),
-        async {
-            if status.initialised { probes::ask(&Component::ALL, config, &authority).await } else { BTreeMap::new() }
-        },
+        async { if status.initialised { probes::ask(&components, config, &authority).await } else { BTreeMap::new() } },
         within(cluster(config, files)),
         async { if status.initialised { Some(within(etcd(config, files)).await) } else { None } },
     );
@@ -122,8 +121,10 @@ async fn live(status: &mut Status, config: &Config, files: &Files, digests: &BTr
     status.etcd = etcd;
     if status.initialised {
         status.node_ready = Some(node.map(|node| node.is_some_and(|node| node.ready)));
-        status.components =
-            Component::ALL.map(|component| component_state(component, digests.get(&component).cloned(), &view)).into();
+        status.components = components
+            .iter()
+            .map(|component| component_state(*component, digests.get(component).cloned(), &view))
+            .collect();
     }
     view
 }
