@@ -22,9 +22,14 @@ pub(crate) async fn save(config: &Config, files: &Files, now: SystemTime) -> Res
     files.sweep(layout::SNAPSHOTS).map_err(fail)?;
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let path = format!("{}/{seconds}.db", layout::SNAPSHOTS);
-    save_to(&path, config, files).await?;
-    forget_old(files)?;
-    Ok(path)
+    match save_to(&path, config, files).await {
+        Ok(_) => forget_old(files).map(|()| path),
+        Err(error) => {
+            // A directory without a snapshot would promise one.
+            let _ = files.remove_empty_directory(layout::SNAPSHOTS);
+            Err(error)
+        }
+    }
 }
 
 /// Saves a snapshot of the local member; what does not match its checksum is not kept.

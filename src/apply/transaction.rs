@@ -45,8 +45,8 @@ impl Transaction<'_> {
         let mut seen = seen.clone();
         if plan.changes_anything() {
             watchdog::arm(self.files, &mut seen.inventory).await?;
-            generations.begin(&Pending { from: self.from.number, command: self.command.clone() })?;
             watchdog::release().await?;
+            generations.begin(&Pending { from: self.from.number, command: self.command.clone() })?;
         }
         let applied = super::apply(plan, &seen, self.config, self.files, self.interrupt, reporter, self.to).await;
         // Keeping the generation belongs to the change: what cannot be put back later must not stay.

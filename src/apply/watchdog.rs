@@ -44,7 +44,8 @@ WantedBy=multi-user.target
     )
 }
 
-/// Writes the unit when it is not there yet. It must be started when the change is recorded as pending.
+/// Writes the unit when it is not there yet. It must be started before the change is recorded as pending: a run that dies
+/// in between has nobody else.
 pub(super) async fn arm(files: &Files, inventory: &mut Inventory) -> Result<()> {
     let fail = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Kind::Step, "cannot make the watchdog; nothing was changed").because(error)
@@ -74,19 +75,25 @@ pub(super) async fn release() -> Result<()> {
         .map_err(|error| Error::new(Kind::Step, "cannot start the watchdog; nothing was changed").because(&error))
 }
 
-/// Waits until no change is unfinished, or until the run that makes it is gone; then puts back what it left. Gives the
-/// generation that was put back.
+/// Waits until the run that holds the lock is gone; then puts back what it left unfinished. Gives the generation that was
+/// put back.
 pub async fn watch(files: &Files, reporter: &mut dyn Reporter) -> Result<Option<u32>> {
     let generations = Generations::new(files);
-    // Without a reason the lock is not touched: the next run may want it.
-    while generations.pending()?.is_some() {
+    loop {
+        if lock::is_held(layout::LOCK.as_ref())? {
+            host::sleep(PERIOD).await;
+            continue;
+        }
+        // Without a reason the lock is not taken: the next run may want it.
+        if generations.pending()?.is_none() {
+            return Ok(None);
+        }
         match lock::take(layout::LOCK.as_ref(), "watchdog") {
-            Err(error) if error.kind == Kind::Locked => host::sleep(PERIOD).await,
+            Err(error) if error.kind == Kind::Locked => {}
             Err(error) => return Err(error),
             Ok(_lock) => return finish(&generations, files, reporter).await,
         }
     }
-    Ok(None)
 }
 
 async fn finish(generations: &Generations<'_>, files: &Files, reporter: &mut dyn Reporter) -> Result<Option<u32>> {

@@ -134,9 +134,9 @@ pub async fn disable(unit: &str) -> Result<(), ServiceError> {
     }
 }
 
-/// Starts a unit without waiting for it.
+/// Starts a unit anew without waiting for it: one that is just ending would take a mere start for granted.
 pub async fn launch(unit: &str) -> Result<(), ServiceError> {
-    run("systemctl", &["start", "--no-block", unit]).await.map(drop)
+    run("systemctl", &["restart", "--no-block", unit]).await.map(drop)
 }
 
 /// Makes systemd read its unit files again.

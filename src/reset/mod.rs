@@ -153,6 +153,14 @@ pub fn plan(look: &Look, options: Options) -> Plan {
     Plan { steps: planner.steps, left: planner.left }
 }
 
+/// Said once a snapshot is there.
+fn snapshots_stay() -> Left {
+    Left {
+        what: layout::SNAPSHOTS.to_owned(),
+        why: "what etcd held can be restored from it; --remove-etcd-snapshots removes it".to_owned(),
+    }
+}
+
 struct Planner<'a> {
     look: &'a Look,
     options: Options,
@@ -352,8 +360,8 @@ impl Planner<'_> {
         self.tree(layout::GENERATIONS.to_owned());
         if self.options.remove_snapshots {
             self.tree(layout::SNAPSHOTS.to_owned());
-        } else if self.look.entries.contains_key(layout::SNAPSHOTS) || self.steps.contains(&Action::SnapshotEtcd) {
-            self.leave(layout::SNAPSHOTS, "what etcd held can be restored from it; --remove-etcd-snapshots removes it");
+        } else if self.look.entries.contains_key(layout::SNAPSHOTS) && !self.steps.contains(&Action::SnapshotEtcd) {
+            self.left.push(snapshots_stay());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Left, Plan};
+use super::{Action, Left, Plan, snapshots_stay};
 use crate::apply::snapshot;
 use crate::config::Config;
 use crate::error::{Error, Kind, Problem, Result};
@@ -47,6 +47,7 @@ pub async fn run(
             Err(problem) if matches!(step, Action::SnapshotEtcd) => {
                 // etcd may be the very reason for the reset.
                 reporter.event(&Event::Warning { problem });
+                left.extend(files.entry(layout::SNAPSHOTS).map(|_| snapshots_stay()));
             }
             Err(problem) => run.problems.push(problem),
             Ok(more) => left.extend(more),
@@ -72,6 +73,7 @@ impl Run<'_> {
                         "what etcd held is removed with its directory; interrupt now, or use --keep-etcd, to keep it",
                     )
                 })?;
+                return Ok(Some(snapshots_stay()));
             }
             Action::DisableUnit { unit } => {
                 service::disable(unit).await.map_err(|error| failed(&error))?;
