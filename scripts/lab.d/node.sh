@@ -75,6 +75,8 @@ connect() {
     ip -n "$bridge" link set br0 up
   fi
   exec {lock}>&-
+  # The end of a node's network takes its port along, but only after a while.
+  ip -n "$bridge" link delete "$port" 2> /dev/null || true
   ip netns add "$netns"
   ip link add eth0 netns "$netns" type veth peer name "$port" netns "$bridge"
   ip -n "$bridge" link set "$port" master br0 up
@@ -162,7 +164,7 @@ address() {
   claim=$(grep -lx -- "$1" "$run"/addresses/* 2> /dev/null) && echo "$network.${claim##*/}"
 }
 
-# load NAME MINOR: imports the images of another minor into a running node, for upgrades.
+# load NAME MINOR|addons: imports more images into a running node.
 load() {
   local archive
   for archive in $(archives "$2"); do

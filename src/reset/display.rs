@@ -2,7 +2,16 @@
 
 use std::fmt;
 
-use super::{Action, Plan};
+use super::{Action, Left, Plan};
+use crate::layout;
+
+/// Said once a snapshot is there.
+pub(super) fn snapshots_stay() -> Left {
+    Left {
+        what: layout::SNAPSHOTS.to_owned(),
+        why: "what etcd held can be restored from it; --remove-etcd-snapshots removes it".to_owned(),
+    }
+}
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,6 +14,7 @@ use crate::layout;
 use crate::manifest::Component;
 use crate::observed::Sandbox;
 use crate::plan::Inventory;
+use display::snapshots_stay;
 
 /// What the user wants beside the rule.
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -151,14 +152,6 @@ pub fn plan(look: &Look, options: Options) -> Plan {
     planner.directories();
     planner.others();
     Plan { steps: planner.steps, left: planner.left }
-}
-
-/// Said once a snapshot is there.
-fn snapshots_stay() -> Left {
-    Left {
-        what: layout::SNAPSHOTS.to_owned(),
-        why: "what etcd held can be restored from it; --remove-etcd-snapshots removes it".to_owned(),
-    }
 }
 
 struct Planner<'a> {

@@ -86,7 +86,8 @@ fn static_pods_behave_as_promised() {
         container(&node, "etcd").filter(|id| *id != etcd)
     });
     node.exec_ok(&["mv", away, file]);
-    node.wait_until("the API server again", 2 * MINUTE, || {
+    // A running kubelet waits for the end of the old pod, which it hears of late while etcd and the API are away.
+    node.wait_until("the API server again", 5 * MINUTE, || {
         (node.kubectl(&["get", "--raw", "/readyz"]).stdout == "ok").then_some(())
     });
 
