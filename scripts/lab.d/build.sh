@@ -41,7 +41,7 @@ build_module() {
 build_kubernetes() { # MINOR
   local p=k8s.io/kubernetes/cmd
   build_module "kubernetes-$1" "$1" $p/kubelet $p/kube-apiserver $p/kube-controller-manager $p/kube-scheduler \
-    $p/kubectl $p/kubeadm
+    $p/kube-proxy $p/kubectl $p/kubeadm
 }
 
 build_tools() {
@@ -50,6 +50,7 @@ build_tools() {
   build_module etcd-3.6 tools go.etcd.io/etcd/server/v3=etcd-3.6.8-0
   build_module containerd tools $containerd/containerd $containerd/containerd-shim-runc-v2 $containerd/ctr
   build_module cni tools $cni/main/bridge $cni/main/loopback $cni/ipam/host-local $cni/meta/portmap
+  build_module coredns tools ./coredns=coredns
 }
 
 # The kubelet's own reader of manifests as a program, to ask what it makes of a file.
@@ -60,14 +61,16 @@ build_pause() {
   cc -static -Os -s -o "$LAB/bin/tools/pause" "$root/tests/lab/pause.c"
 }
 
-# image OUT REFERENCE BINARY NAME: a docker-archive image of one layer with one static binary as its entrypoint.
+# image OUT REFERENCE BINARY NAME [PROGRAM...]: a docker-archive image of one layer with one static binary as its
+# entrypoint, and with programs of the node's root file system beside it.
 image() {
-  local out=$1 reference=$2 binary=$3 name=$4 work layer config
+  local out=$1 reference=$2 binary=$3 name=$4 work layer config; shift 4
   [ "$out" -nt "$binary" ] && return
   work=$(mktemp -d "$LAB/image.XXXXXX")
   mkdir -p "$work/layer/usr/local/bin" "$work/layer/etc"
   mkdir -m 1777 "$work/layer/tmp"
   cp "$binary" "$work/layer/usr/local/bin/$name"
+  [ $# = 0 ] || copy_programs "$work/layer" "$@"
   tar --sort=name --mtime=@0 --owner=0 --group=0 -C "$work/layer" -cf "$work/layer.tar" .
   layer=$(sha256sum "$work/layer.tar" | cut -d' ' -f1)
   cat > "$work/config" <<JSON
@@ -84,10 +87,22 @@ JSON
   rm -rf "$work"
 }
 
+# copy_programs DIR PROGRAM...: programs of the node's root file system with all that they load.
+copy_programs() {
+  local to=$1 program; shift
+  mkdir -p "$to"/{run,usr/{bin,sbin,lib,lib64}}
+  ln -s usr/bin usr/sbin usr/lib usr/lib64 "$to"
+  for program; do
+    { echo "$program"; [ -d "$LAB/rootfs$program" ] || chroot "$LAB/rootfs" ldd "$program" | grep -oE '/\S+'; } \
+      | sed -E 's|^/lib|/usr/lib|; s|^/||' | chroot "$LAB/rootfs" tar -C / -T - -chf - | tar -C "$to" -xf -
+  done
+}
+
 build_images() {
   local component minor
   mkdir -p "$LAB/images"
   image "$LAB/images/pause.tar" registry.k8s.io/pause:3.10.2 "$LAB/bin/tools/pause" pause
+  image "$LAB/images/coredns.tar" registry.k8s.io/coredns/coredns:v1.14.6 "$LAB/bin/tools/coredns" coredns
   image "$LAB/images/etcd-3.7.tar" registry.k8s.io/etcd:3.7.0-0 "$LAB/bin/tools/etcd-3.7.0-0" etcd
   image "$LAB/images/etcd-3.6.tar" registry.k8s.io/etcd:3.6.8-0 "$LAB/bin/tools/etcd-3.6.8-0" etcd
   for minor in 1.37 1.36; do
@@ -96,6 +111,10 @@ build_images() {
       image "$LAB/images/$component-$minor.tar" "registry.k8s.io/$component:$(release "kubernetes-$minor")" \
         "$LAB/bin/$minor/$component" "$component"
     done
+    [ ! -x "$LAB/bin/$minor/kube-proxy" ] || image "$LAB/images/kube-proxy-$minor.tar" \
+      "registry.k8s.io/kube-proxy:$(release "kubernetes-$minor")" "$LAB/bin/$minor/kube-proxy" kube-proxy \
+      /usr/lib/x86_64-linux-gnu/xtables /usr/lib/x86_64-linux-gnu/libnss_dns.so.2 /usr/bin/{bash,getent} \
+      /usr/sbin/{nft,ip{,6}tables{,-save,-restore}}
   done
 }
 

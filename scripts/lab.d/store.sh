@@ -9,9 +9,10 @@ import_images() {
   done
 }
 
-# archives MINOR: the image archives of a minor.
+# archives MINOR|addons: the image archives of a control plane, or those of the add-ons of 1.37, which few nodes need.
 archives() {
   local component etcd="etcd-3.7"
+  [ "$1" != addons ] || { printf '%s\n' "$LAB"/images/{coredns,kube-proxy-1.37}.tar; return; }
   [ "$1" != 1.36 ] || etcd="etcd-3.6"
   for component in pause "$etcd" kube-{apiserver,controller-manager,scheduler}-"$1"; do echo "$LAB/images/$component.tar"; done
 }

@@ -16,6 +16,7 @@ mod etcd;
 mod external_etcd;
 mod faults;
 mod init;
+mod join;
 #[cfg(feature = "faults")]
 mod kill;
 mod lint;
