@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Global, Output, init, output, patches};
 use crate::cluster;
-use crate::config::{Config, Facts, Input, Overrides};
+use crate::config::{Facts, Input, Judged, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::host::facts;
 use crate::host::fs::Files;
@@ -73,21 +73,14 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         Action::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
     let files = Files::new(&global.root);
     match action {
-        Action::Validate(args) => {
-            let config = read(Some(&args.config), Overrides::default(), &files).await?;
-            let version = config.cluster.version.to_string();
-            match global.output {
-                Output::Text => output::print(&format!("{} is well, for {version}.", args.config.display())),
-                Output::Json => output::print(&json!({"valid": true, "kubernetesVersion": version}).to_string()),
-            }
-        }
+        Action::Validate(args) => validate(global, &args, &files).await?,
         Action::Images(Images::List(args)) => {
             let overrides = Overrides {
                 kubernetes_version: args.kubernetes_version,
                 image_repository: args.image_repository,
                 ..Overrides::default()
             };
-            let images = cluster::images(&read(args.config.as_ref(), overrides, &files).await?);
+            let images = cluster::images(&patches::read(input(args.config.as_ref(), overrides).await?, &files)?.config()?);
             match global.output {
                 Output::Text => output::print(&images.join("\n")),
                 Output::Json => output::print(&json!({"images": images}).to_string()),
@@ -97,8 +90,34 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// The configuration, completed with what this host contributes: its name, its address, its kubelet's version.
-async fn read(file: Option<&PathBuf>, overrides: Overrides, files: &Files) -> Result<Config> {
+/// What kubeadm's `config validate` looks at, which is this machine, too.
+async fn validate(global: &Global, args: &Validate, files: &Files) -> Result<()> {
+    let input = input(Some(&args.config), Overrides::default()).await?;
+    let mut judged = input.judge()?;
+    if judged.config.as_ref().is_some_and(|config| config.patches_directory.is_some()) {
+        judged = patches::read(input, files)?.judge()?;
+    }
+    let Judged { kinds, config, discovery_file } = judged;
+    if let Some((path, problem)) = discovery_file
+        && !matches!(files.status(&path), Ok(Some(_)))
+    {
+        return Err(Error::problems(Kind::Configuration, "the configuration has a problem", vec![problem]));
+    }
+    let version = config.map(|config| config.cluster.version.to_string());
+    match global.output {
+        Output::Text => {
+            let made = version.map(|version| format!(", for {version}")).unwrap_or_default();
+            output::print(&format!("{} is well: {}{made}.", args.config.display(), kinds.join(", ")));
+        }
+        Output::Json => {
+            output::print(&json!({"valid": true, "kinds": kinds, "kubernetesVersion": version}).to_string());
+        }
+    }
+    Ok(())
+}
+
+/// The file and the flags, with what this host contributes: its name, its address, its kubelet's version.
+async fn input(file: Option<&PathBuf>, overrides: Overrides) -> Result<Input> {
     let source = file.map(|file| init::read_config(file)).transpose()?;
     let facts = Facts {
         hostname: facts::hostname().or_else(|| Some("node".into())),
@@ -107,5 +126,5 @@ async fn read(file: Option<&PathBuf>, overrides: Overrides, files: &Files) -> Re
         kubelet_version: facts::kubelet_version().await,
         ..Facts::default()
     };
-    patches::read(Input { source, overrides, facts, patches: None }, files)?.config()
+    Ok(Input { source, overrides, facts, patches: None })
 }

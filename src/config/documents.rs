@@ -3,12 +3,12 @@
 use serde_json::{Map, Value as Json};
 
 use super::cluster::{self, Cluster};
-use super::fields::{Item, Path};
-use super::given::{Origin, Problems, Wrong, did_you_mean, quoted};
+use super::fields::{Fields, Item, Path};
+use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::{self, Init};
 use super::shape::Shape;
 use super::yaml::{self, Mark, Node, Value};
-use super::{kube_proxy, kubelet};
+use super::{join, kube_proxy, kubelet, reset, upgrade};
 
 /// What a file gives.
 #[derive(Debug, Default)]
@@ -21,13 +21,26 @@ pub(super) struct Documents {
     pub(super) kube_proxy: Map<String, Json>,
     /// Something could not be read, so what is missing may well be there.
     pub(super) broken: bool,
+    /// The kinds that the file has, in its order.
+    pub(super) kinds: Vec<&'static str>,
+    /// The file through which a joining node finds the cluster.
+    pub(super) discovery_file: Option<Given<String>>,
+}
+
+/// Who reads a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Who makes a control plane of it: the documents of other commands do not matter, as in kubeadm.
+    Init,
+    /// Who judges all that the file says.
+    Judge,
 }
 
 const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
 const KUBELET: &str = "kubelet.config.k8s.io/v1beta1";
 const KUBE_PROXY: &str = "kubeproxy.config.k8s.io/v1alpha1";
 
-/// Kinds and their `apiVersion`; `init` ignores those of other commands, as kubeadm does.
+/// Kinds and their `apiVersion`.
 const KINDS: [(&str, &str); 7] = [
     ("InitConfiguration", KUBEADM),
     ("ClusterConfiguration", KUBEADM),
@@ -38,7 +51,7 @@ const KINDS: [(&str, &str); 7] = [
     ("KubeProxyConfiguration", KUBE_PROXY),
 ];
 
-pub(super) fn read(text: &str, problems: &Problems) -> Documents {
+pub(super) fn read(text: &str, reader: Reader, problems: &Problems) -> Documents {
     let stream = yaml::parse(text);
     let mut documents = Documents { broken: !stream.broken.is_empty(), ..Documents::default() };
     for broken in stream.broken {
@@ -59,43 +72,38 @@ pub(super) fn read(text: &str, problems: &Problems) -> Documents {
                 format!("the kind is given twice; the first is at line {}, column {}", first.line, first.column);
             problems.at(kind, node.mark, Wrong::new(message));
             // Its fields are checked, and then forgotten: the first document is judged.
-            Documents::default().add(kind, node, problems);
+            Documents::default().add(kind, node, reader, problems);
         } else {
             seen.push((kind, node.mark));
-            documents.add(kind, node, problems);
+            documents.add(kind, node, reader, problems);
         }
     }
     let wanted = |(kind, _): &(&str, Mark)| matches!(*kind, "InitConfiguration" | "ClusterConfiguration");
-    if !documents.broken && !seen.iter().any(wanted) {
-        let wrong = Wrong::new("the file has neither an InitConfiguration nor a ClusterConfiguration");
+    let message = match reader {
+        Reader::Init if !seen.iter().any(wanted) => "the file has neither an InitConfiguration nor a ClusterConfiguration",
+        Reader::Judge if seen.is_empty() => "the file has no document",
+        _ => "",
+    };
+    if !documents.broken && !message.is_empty() {
         let hint = format!("begin it with apiVersion: {KUBEADM} and kind: ClusterConfiguration");
-        problems.at("kind", Mark { line: 1, column: 1 }, wrong.hint(hint));
+        problems.at("kind", Mark { line: 1, column: 1 }, Wrong::new(message).hint(hint));
     }
+    documents.kinds = seen.into_iter().map(|(kind, _)| kind).collect();
     documents
 }
 
 impl Documents {
-    fn add(&mut self, kind: &'static str, node: &Node, problems: &Problems) {
+    fn add(&mut self, kind: &'static str, node: &Node, reader: Reader, problems: &Problems) {
         let item = Item { node, path: Path::Root(kind), problems };
-        match kind {
-            "InitConfiguration" => {
-                self.init = item
-                    .object(|fields| {
-                        fields.known(&["apiVersion", "kind"]);
-                        init::read(fields)
-                    })
-                    .unwrap_or_default();
-            }
-            "ClusterConfiguration" => {
-                self.cluster = item
-                    .object(|fields| {
-                        fields.known(&["apiVersion", "kind"]);
-                        cluster::read(fields)
-                    })
-                    .unwrap_or_default();
-            }
-            "KubeletConfiguration" => self.add_kubelet(item),
-            "KubeProxyConfiguration" => self.kube_proxy = component(&kube_proxy::CONFIGURATION, item),
+        match (kind, reader) {
+            ("InitConfiguration", _) => self.init = document(item, init::read).unwrap_or_default(),
+            ("ClusterConfiguration", _) => self.cluster = document(item, cluster::read).unwrap_or_default(),
+            ("KubeletConfiguration", _) => self.add_kubelet(item),
+            ("KubeProxyConfiguration", _) => self.kube_proxy = component(&kube_proxy::CONFIGURATION, item),
+            (_, Reader::Init) => {}
+            ("JoinConfiguration", _) => self.discovery_file = document(item, join::judge).flatten(),
+            ("ResetConfiguration", _) => _ = document(item, reset::judge),
+            ("UpgradeConfiguration", _) => _ = document(item, upgrade::judge),
             _ => {}
         }
     }
@@ -108,6 +116,14 @@ impl Documents {
             }
         }
     }
+}
+
+/// The fields of one of kubeadm's documents.
+fn document<T>(item: Item<'_>, read: impl FnOnce(&mut Fields<'_>) -> T) -> Option<T> {
+    item.object(|fields| {
+        fields.known(&["apiVersion", "kind"]);
+        read(fields)
+    })
 }
 
 /// The fields of a component's configuration, without those that say what it is.

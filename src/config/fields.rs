@@ -279,6 +279,11 @@ impl<'t> Fields<'t> {
         self.with(name, |item| (!is_empty(item.node)).then(|| item.origin()))
     }
 
+    /// Whether the field has a value, be it empty.
+    pub(super) fn is_given(&mut self, name: &'static str) -> bool {
+        self.with(name, |_| Some(())).is_some()
+    }
+
     /// Something is wrong with a field that was read; the map is to blame when it lacks the field.
     pub(super) fn report(&self, name: &str, wrong: Wrong) {
         let entry = self.entries.iter().find(|entry| entry.key == name);

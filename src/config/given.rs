@@ -100,22 +100,30 @@ impl Problems {
     }
 
     pub(super) fn add(&self, origin: &Origin, wrong: Wrong) {
-        let (subject, mark) = match origin {
-            Origin::Field(subject, mark) => (subject.as_str(), Some(*mark)),
-            Origin::Flag(name) | Origin::Default(name) => (*name, None),
-        };
-        self.push(subject, mark, wrong);
+        self.push(self.problem(origin, wrong));
     }
 
     pub(super) fn at(&self, subject: &str, mark: Mark, wrong: Wrong) {
-        self.push(subject, Some(mark), wrong);
+        self.push(self.placed(subject, Some(mark), wrong));
     }
 
-    fn push(&self, subject: &str, mark: Option<Mark>, Wrong { message, hint }: Wrong) {
+    /// A problem that somebody else finds out about.
+    pub(super) fn problem(&self, origin: &Origin, wrong: Wrong) -> Problem {
+        match origin {
+            Origin::Field(subject, mark) => self.placed(subject, Some(*mark), wrong),
+            Origin::Flag(name) | Origin::Default(name) => self.placed(name, None, wrong),
+        }
+    }
+
+    fn placed(&self, subject: &str, mark: Option<Mark>, Wrong { message, hint }: Wrong) -> Problem {
+        let place = mark.map(|Mark { line, column }| Place { file: self.file.clone(), line, column });
+        Problem { place, subject: excerpt(subject), message, hint }
+    }
+
+    fn push(&self, problem: Problem) {
         let mut list = self.list.borrow_mut();
         if list.len() < MOST_PROBLEMS {
-            let place = mark.map(|Mark { line, column }| Place { file: self.file.clone(), line, column });
-            list.push(Problem { place, subject: excerpt(subject), message, hint });
+            list.push(problem);
         }
     }
 

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde_json::Value as Json;
 
 use super::fields::{Fields, Item};
-use super::given::{Given, Wrong, quoted};
+use super::given::{Given, Problems, Wrong, quoted};
 use super::shape::Shape;
-use super::{Arg, BootstrapToken, Taint, tokens, value};
+use super::{Arg, BootstrapToken, Taint, node, tokens, value};
 use crate::token::CertificateKey;
 
 #[derive(Debug, Default)]
@@ -46,7 +46,6 @@ pub(super) struct Timeouts {
 }
 
 pub(super) fn read(fields: &mut Fields<'_>) -> Init {
-    let endpoint = |endpoint: &mut Fields<'_>| (endpoint.string("advertiseAddress"), endpoint.integer("bindPort"));
     let (advertise_address, bind_port) = fields.object("localAPIEndpoint", endpoint).unwrap_or_default();
     Init {
         node: fields.object("nodeRegistration", node).unwrap_or_default(),
@@ -61,7 +60,11 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Init {
     }
 }
 
-fn node(fields: &mut Fields<'_>) -> Node {
+pub(super) fn endpoint(fields: &mut Fields<'_>) -> (Option<Given<String>>, Option<Given<i64>>) {
+    (fields.string("advertiseAddress"), fields.integer("bindPort"))
+}
+
+pub(super) fn node(fields: &mut Fields<'_>) -> Node {
     Node {
         name: fields.string("name"),
         cri_socket: fields.string("criSocket"),
@@ -73,7 +76,47 @@ fn node(fields: &mut Fields<'_>) -> Node {
     }
 }
 
-fn timeouts(fields: &mut Fields<'_>) -> Timeouts {
+impl Node {
+    /// Judges what stays as it is given: the node of another command.
+    pub(super) fn judge(self, problems: &Problems) {
+        self.name.map(|name| name.check(problems, |name| value::node_name(name)));
+        self.cri_socket.map(|socket| socket.check(problems, |socket| value::cri_socket(socket)));
+        self.image_pull_policy.map(|policy| policy.check(problems, |text| node::pull_policy(text)));
+        node::ignored_checks(self.ignore_preflight_errors, problems);
+    }
+}
+
+/// `ignorePreflightErrors` of another command.
+pub(super) fn ignored_checks(fields: &mut Fields<'_>) {
+    node::ignored_checks(fields.strings("ignorePreflightErrors").unwrap_or_default(), fields.problems());
+}
+
+/// What joining has as well, judged only.
+pub(super) fn phases_patches_timeouts(fields: &mut Fields<'_>) {
+    let problems = fields.problems();
+    fields.strings("skipPhases");
+    if let Some(directory) = fields.object("patches", |fields| fields.string("directory")).flatten() {
+        directory.check(problems, |path| value::directory(path));
+    }
+    fields.object("timeouts", |fields| timeouts(fields).judge(problems));
+}
+
+impl Timeouts {
+    /// Judges all of them: another command's.
+    pub(super) fn judge(self, problems: &Problems) {
+        let ours = [
+            self.control_plane_component_health_check,
+            self.kubelet_health_check,
+            self.kubernetes_api_call,
+            self.etcd_api_call,
+        ];
+        for given in ours.into_iter().flatten().chain(self.others) {
+            given.check(problems, |text| value::duration(text));
+        }
+    }
+}
+
+pub(super) fn timeouts(fields: &mut Fields<'_>) -> Timeouts {
     Timeouts {
         control_plane_component_health_check: fields.string("controlPlaneComponentHealthCheck"),
         kubelet_health_check: fields.string("kubeletHealthCheck"),

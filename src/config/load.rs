@@ -1,11 +1,11 @@
 //! From a file, flags and facts to a [`Config`], or to everything that is wrong with them.
 
-use super::documents::{self, Documents};
-use super::given::Problems;
+use super::documents::{self, Documents, Reader};
+use super::given::{Problems, Wrong, quoted};
 use super::{Config, Facts, Overrides, resolve};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Problem};
 use crate::patch;
 
 /// A configuration file.
@@ -61,6 +61,15 @@ impl Input {
         self
     }
 
+    /// Judges every document of the file, and whether the patches apply; see [`judge()`].
+    pub fn judge(&self) -> Result<Judged, Error> {
+        let Some((name, text)) = &self.source else { return Ok(Judged::default()) };
+        let mut judged = judge(Source { name, text }, &self.overrides, &self.facts)?;
+        let patched = |config| patch::add(config, self.patches.as_deref().unwrap_or_default());
+        judged.config = judged.config.map(patched).transpose()?;
+        Ok(judged)
+    }
+
     /// The configuration with its patches, all of which apply; see [`load`].
     pub fn config(&self) -> Result<Config, Error> {
         let source = self.source.as_ref().map(|(name, text)| Source { name, text });
@@ -68,22 +77,52 @@ impl Input {
     }
 }
 
+/// What a file turned out to be.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// The kinds that it has, in its order.
+    pub kinds: Vec<&'static str>,
+    /// The control plane that it makes; none when all its documents belong to other commands.
+    pub config: Option<Config>,
+    /// The file through which a joining node finds the cluster, and what to say if that node does not have it.
+    pub discovery_file: Option<(String, Problem)>,
+}
+
 /// Parses the file, puts the flags over its fields, completes it with defaults and facts, and validates the result.
 ///
 /// All problems come at once, as [`Kind::Configuration`], sorted by place.
 pub fn load(source: Option<Source<'_>>, overrides: &Overrides, facts: &Facts) -> Result<Config, Error> {
     let problems = Problems::new(source.map_or("", |source| source.name));
-    let documents = source.map_or_else(Documents::default, |source| documents::read(source.text, &problems));
+    let documents =
+        source.map_or_else(Documents::default, |source| documents::read(source.text, Reader::Init, &problems));
     let config = resolve::resolve(documents, overrides, facts, &problems);
+    verdict(problems)?;
+    config.ok_or_else(|| Error::new(Kind::Configuration, "the configuration is incomplete"))
+}
+
+/// Judges every document of a file, those of joining, resetting and upgrading, too.
+pub fn judge(source: Source<'_>, overrides: &Overrides, facts: &Facts) -> Result<Judged, Error> {
+    let problems = Problems::new(source.name);
+    let mut documents = documents::read(source.text, Reader::Judge, &problems);
+    let kinds = std::mem::take(&mut documents.kinds);
+    let discovery_file = documents.discovery_file.take().map(|path| {
+        let wrong = Wrong::new(format!("{} is not a file of this machine", quoted(&path.value)));
+        let problem = problems.problem(&path.origin, wrong);
+        (path.value, problem)
+    });
+    let of_others = ["JoinConfiguration", "ResetConfiguration", "UpgradeConfiguration"];
+    let makes = kinds.iter().any(|kind| !of_others.contains(kind));
+    let config = makes.then(|| resolve::resolve(documents, overrides, facts, &problems)).flatten();
+    verdict(problems)?;
+    Ok(Judged { kinds, config, discovery_file })
+}
+
+fn verdict(problems: Problems) -> Result<(), Error> {
     let found = problems.sorted();
-    match config {
-        Some(config) if found.is_empty() => Ok(config),
-        _ => {
-            let message = match found.len() {
-                1 => "the configuration has a problem".to_owned(),
-                count => format!("the configuration has {count} problems"),
-            };
-            Err(Error::problems(Kind::Configuration, message, found))
-        }
-    }
+    let message = match found.len() {
+        0 => return Ok(()),
+        1 => "the configuration has a problem".to_owned(),
+        count => format!("the configuration has {count} problems"),
+    };
+    Err(Error::problems(Kind::Configuration, message, found))
 }

@@ -22,19 +22,22 @@ mod fields;
 mod gates;
 mod given;
 mod init;
+mod join;
 mod kube_proxy;
 mod kubelet;
 mod load;
 mod network;
 mod node;
+mod reset;
 mod resolve;
 mod shape;
 mod tokens;
 mod tree;
+mod upgrade;
 mod value;
 pub(crate) mod yaml;
 
-pub use load::{Input, Source, load};
+pub use load::{Input, Judged, Source, judge, load};
 pub use tokens::{BootstrapToken, Lifetime};
 pub(crate) use tree::{kubelet_problems, trees};
 

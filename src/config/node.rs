@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::given::{Given, Origin, Wrong};
+use super::given::{Given, Origin, Problems, Wrong};
 use super::init::Node;
 use super::resolve::{Context, pick};
 use super::{NodeRegistration, PullPolicy, Taint, value};
@@ -24,7 +24,9 @@ type Detected = Vec<(&'static str, String)>;
 
 pub(super) fn registration(context: Context<'_>, given: Node, detected: &mut Detected) -> Option<NodeRegistration> {
     let hostname = context.facts.hostname.as_ref().map(|name| name.trim().to_lowercase());
-    let ignored = ignored_checks(context, given.ignore_preflight_errors);
+    let flags = context.overrides.ignore_preflight_errors.iter();
+    let flags = flags.map(|name| Given::flag("--ignore-preflight-errors", name.clone()));
+    let ignored = ignored_checks(given.ignore_preflight_errors.into_iter().chain(flags), context.problems);
     let policy = given
         .image_pull_policy
         .map_or(Some(PullPolicy::IfNotPresent), |policy| policy.check(context.problems, |text| pull_policy(text)));
@@ -44,7 +46,7 @@ pub(super) fn registration(context: Context<'_>, given: Node, detected: &mut Det
     })
 }
 
-fn pull_policy(text: &str) -> Result<PullPolicy, Wrong> {
+pub(super) fn pull_policy(text: &str) -> Result<PullPolicy, Wrong> {
     match value::one_of(text, &["Always", "IfNotPresent", "Never"])?.as_str() {
         "Always" => Ok(PullPolicy::Always),
         "Never" => Ok(PullPolicy::Never),
@@ -122,12 +124,10 @@ fn missing(context: Context<'_>, subject: &'static str, message: &str, hint: &st
     }
 }
 
-/// Checks of both the flag and the file, in lower case; `all` must be alone.
-fn ignored_checks(context: Context<'_>, field: Vec<Given<String>>) -> Vec<String> {
-    let flags = context.overrides.ignore_preflight_errors.iter();
-    let flags = flags.map(|name| Given::flag("--ignore-preflight-errors", name.clone()));
+/// Names of checks in lower case; `all` must be alone.
+pub(super) fn ignored_checks(given: impl IntoIterator<Item = Given<String>>, problems: &Problems) -> Vec<String> {
     let (mut names, mut seen, mut all) = (vec![], HashSet::new(), None);
-    for given in field.into_iter().chain(flags) {
+    for given in given {
         let name = given.value.to_lowercase();
         if name == "all" {
             all.get_or_insert(given.origin);
@@ -137,7 +137,7 @@ fn ignored_checks(context: Context<'_>, field: Vec<Given<String>>) -> Vec<String
         }
     }
     if let Some(origin) = all.filter(|_| names.len() > 1) {
-        context.problems.add(&origin, Wrong::new("\"all\" must stand alone").hint("remove the other checks"));
+        problems.add(&origin, Wrong::new("\"all\" must stand alone").hint("remove the other checks"));
     }
     names
 }

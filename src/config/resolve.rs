@@ -54,7 +54,7 @@ pub(super) fn pick(flag: &'static str, value: Option<&String>, field: Option<Giv
 
 /// The complete configuration; `None` only after a problem was reported, and incomplete judgement never hides another.
 pub(super) fn resolve(given: Documents, overrides: &Overrides, facts: &Facts, problems: &Problems) -> Option<Config> {
-    let Documents { mut init, cluster, kubelet, kubelet_since, kube_proxy, broken } = given;
+    let Documents { mut init, cluster, kubelet, kubelet_since, kube_proxy, broken, .. } = given;
     let context = Context { overrides, facts, problems, broken };
     let mut detected = vec![];
     let skipped = skip_phases(context, std::mem::take(&mut init.skip_phases), &cluster);
@@ -149,7 +149,7 @@ fn version(
     Some(chosen)
 }
 
-fn judge_version(text: &str) -> Result<(Version, &'static Release), Wrong> {
+pub(super) fn judge_version(text: &str) -> Result<(Version, &'static Release), Wrong> {
     let [oldest, .., newest] = &RELEASES;
     let example = release::NEWEST.newest();
     if ["stable", "latest", "ci/", "ci-", "release/"].iter().any(|label| text.starts_with(label)) {

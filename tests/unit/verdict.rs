@@ -69,7 +69,7 @@ fn ours(file: &str) -> Result<(), String> {
         cri_sockets: vec![],
         kubelet_version: None,
     };
-    config::load(Some(Source { name: file, text: &text }), &Overrides::default(), &facts).map(drop).map_err(|error| {
+    config::judge(Source { name: file, text: &text }, &Overrides::default(), &facts).map(drop).map_err(|error| {
         let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
         problems.join("; ")
     })
