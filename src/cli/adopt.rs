@@ -160,10 +160,10 @@ fn keeps_its_manifests(plan: &Plan) -> Result<()> {
 }
 
 fn show(adoption: &Adoption, plan: &Plan, output: Output, dry_run: bool) {
-    if output == Output::Json {
+    if output != Output::Text {
         let plan = serde_json::to_value(plan).unwrap_or_default();
         let edits = serde_json::to_value(&adoption.edits).unwrap_or_default();
-        return output::print(&json!({"event": "adoption", "edits": edits, "next": plan}).to_string());
+        return output::data(output, &json!({"event": "adoption", "edits": edits, "next": plan}));
     }
     let mut lines: Vec<String> = adoption.edits.iter().map(describe).collect();
     if lines.is_empty() {

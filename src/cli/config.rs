@@ -80,10 +80,11 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
                 image_repository: args.image_repository,
                 ..Overrides::default()
             };
-            let images = cluster::images(&patches::read(input(args.config.as_ref(), overrides).await?, &files)?.config()?);
+            let images =
+                cluster::images(&patches::read(input(args.config.as_ref(), overrides).await?, &files)?.config()?);
             match global.output {
                 Output::Text => output::print(&images.join("\n")),
-                Output::Json => output::print(&json!({"images": images}).to_string()),
+                form => output::data(form, &json!({"images": images})),
             }
         }
     }
@@ -109,9 +110,7 @@ async fn validate(global: &Global, args: &Validate, files: &Files) -> Result<()>
             let made = version.map(|version| format!(", for {version}")).unwrap_or_default();
             output::print(&format!("{} is well: {}{made}.", args.config.display(), kinds.join(", ")));
         }
-        Output::Json => {
-            output::print(&json!({"valid": true, "kinds": kinds, "kubernetesVersion": version}).to_string());
-        }
+        form => output::data(form, &json!({"valid": true, "kinds": kinds, "kubernetesVersion": version})),
     }
     Ok(())
 }

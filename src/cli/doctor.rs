@@ -57,12 +57,8 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<u8> {
             .map_err(|error| Error::new(Kind::Step, format!("cannot write {}", path.display())).because(&error))?;
     }
     match global.output {
-        Output::Json => {
-            output::print(
-                &json!({"severity": severity, "causes": causes, "exitCode": severity.exit_code()}).to_string(),
-            );
-        }
         Output::Text => output::print(&text(&causes, severity)),
+        form => output::data(form, &json!({"severity": severity, "causes": causes, "exitCode": severity.exit_code()})),
     }
     Ok(severity.exit_code())
 }

@@ -118,7 +118,7 @@ fn list(files: &Files, form: Output) -> Result<()> {
 fn tell(form: Output, text: &str, tree: &Value) {
     match form {
         Output::Text => output::print(text),
-        Output::Json => output::print(&tree.to_string()),
+        form => output::data(form, tree),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run(global: &Global, _: &ArgMatches) -> Result<()> {
         });
     }
     match global.output {
-        Output::Json => output::print(&json!({"generations": rows, "pending": pending}).to_string()),
+        form @ (Output::Json | Output::Yaml) => output::data(form, &json!({"generations": rows, "pending": pending})),
         Output::Text => {
             output::print(&table(&rows));
             if let Some(pending) = pending {

@@ -283,10 +283,10 @@ pub(super) fn refuse(plan: &Plan) -> Result<()> {
 pub(super) fn show(plan: &Plan, output: Output, exit_code: bool) -> Result<()> {
     match output {
         Output::Text => output::print(&format!("Plan:\n{plan}")),
-        Output::Json => {
+        form => {
             let mut line = serde_json::to_value(plan).unwrap_or_default();
             line["event"] = "plan".into();
-            output::print(&line.to_string());
+            output::data(form, &line);
         }
     }
     if exit_code && plan.changes_anything() {

@@ -78,7 +78,7 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     };
     match global.output {
         Output::Text => output::print(document.trim_end()),
-        Output::Json => output::print(&json!({"kubeconfig": document.as_str()}).to_string()),
+        form => output::data(form, &json!({"kubeconfig": document.as_str()})),
     }
     Ok(())
 }

@@ -63,7 +63,9 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<u8> {
     let judged = judge(&look(&files, directory).map_err(|error| fail(&error))?, args.minor);
     let code = judged.iter().map(weight).max().unwrap_or(0);
     match global.output {
-        Output::Json => output::print(&json!({"directory": shown, "files": judged, "exitCode": code}).to_string()),
+        form @ (Output::Json | Output::Yaml) => {
+            output::data(form, &json!({"directory": shown, "files": judged, "exitCode": code}))
+        }
         Output::Text => output::print(&text(&judged)),
     }
     Ok(if code == 2 { 1 } else { 4 * code })

@@ -49,6 +49,8 @@ pub enum Output {
     Text,
     /// For programs: JSON, a line for each event
     Json,
+    /// For programs: YAML, a document for each event
+    Yaml,
 }
 
 const ABOUT: &str =

@@ -2,8 +2,11 @@
 
 use std::io::{self, Write as _};
 
+use serde_json::Value;
+
 use super::Output;
 use crate::error::Error;
+use crate::manifest::yaml;
 
 /// Writes to stdout; a reader that went away (`| head`) is no failure.
 pub(super) fn print(text: &str) {
@@ -11,14 +14,22 @@ pub(super) fn print(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// A failure, for people on stderr or for programs as one JSON line on stdout.
+/// Writes data for programs, as one line of JSON or one document of YAML.
+pub(super) fn data(form: Output, data: &Value) {
+    match form {
+        Output::Yaml => print(&format!("---\n{}", yaml::block(data).trim_end())),
+        Output::Json | Output::Text => print(&data.to_string()),
+    }
+}
+
+/// A failure, for people on stderr or for programs as data on stdout.
 pub(super) fn print_error(error: &Error, output: Output) {
     match output {
-        Output::Json => {
+        form @ (Output::Json | Output::Yaml) => {
             let mut line = serde_json::to_value(error).unwrap_or_default();
             line["event"] = "error".into();
             line["exitCode"] = error.kind.exit_code().into();
-            print(&line.to_string());
+            data(form, &line);
         }
         Output::Text => {
             let _ = write!(io::stderr().lock(), "{}", text(error));

@@ -70,9 +70,9 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     }
     match (&args.out, global.output) {
         (Some(out), _) => write(&Files::new(out), files),
-        (None, Output::Json) => {
+        (None, form @ (Output::Json | Output::Yaml)) => {
             let list: Vec<_> = files.iter().map(|(path, text, mode)| serde_json::json!({"path": path, "mode": format!("{mode:04o}"), "content": text})).collect();
-            output::print(&serde_json::Value::from(list).to_string());
+            output::data(form, &serde_json::Value::from(list));
             Ok(())
         }
         (None, Output::Text) => {

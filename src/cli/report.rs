@@ -20,24 +20,24 @@ pub(super) trait Tell: Reporter {
 /// The reporter for this output and this terminal.
 pub(super) fn reporter(output: Output) -> Box<dyn Tell> {
     match output {
-        Output::Json => Box::new(Json),
+        Output::Json | Output::Yaml => Box::new(Data(output)),
         // A terminal that does not tell its size (a bare `runc exec -t`) cannot show a table.
         Output::Text if io::stderr().is_terminal() && host::terminal_has_size() => Box::new(Live::new()),
         Output::Text => Box::new(Plain { began: Instant::now() }),
     }
 }
 
-struct Json;
+struct Data(Output);
 
-impl Reporter for Json {
+impl Reporter for Data {
     fn event(&mut self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            output::print(&line);
+        if let Ok(event) = serde_json::to_value(event) {
+            output::data(self.0, &event);
         }
     }
 }
 
-impl Tell for Json {
+impl Tell for Data {
     fn finish(&mut self) {}
 }
 

@@ -70,10 +70,10 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
             }
             let _ = files.remove_empty_directory(layout::STATE);
         }
-        output::print(&match global.output {
-            Output::Text => "Nothing was made on this node.".to_owned(),
-            Output::Json => json!({"event": "reset", "left": []}).to_string(),
-        });
+        match global.output {
+            Output::Text => output::print("Nothing was made on this node."),
+            form => output::data(form, &json!({"event": "reset", "left": []})),
+        }
         return Ok(());
     }
     if args.dry_run {
@@ -89,7 +89,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let left = plan.left.into_iter().chain(more?).collect();
     match global.output {
         Output::Text => output::print(format!("{}", Plan { steps: vec![], left }).trim_end()),
-        Output::Json => output::print(&json!({"event": "reset", "left": left}).to_string()),
+        form => output::data(form, &json!({"event": "reset", "left": left})),
     }
     Ok(())
 }
@@ -102,10 +102,10 @@ fn unremoved(errors: &[FileError]) -> Error {
 fn show(plan: &Plan, output: Output) {
     match output {
         Output::Text => output::print(format!("Plan:\n{plan}").trim_end()),
-        Output::Json => {
+        form => {
             let mut line = serde_json::to_value(plan).unwrap_or_default();
             line["event"] = "plan".into();
-            output::print(&line.to_string());
+            output::data(form, &line);
         }
     }
 }

@@ -79,11 +79,11 @@ fn paint() -> Paint {
 fn show(status: &Status, output: Output) {
     match output {
         Output::Text => output::print(&screen(status, paint())),
-        Output::Json => {
+        form => {
             let mut line = serde_json::to_value(status).unwrap_or_default();
             line["severity"] = serde_json::to_value(status.severity()).unwrap_or_default();
             line["remarks"] = serde_json::to_value(status.remarks()).unwrap_or_default();
-            output::print(&line.to_string());
+            output::data(form, &line);
         }
     }
 }

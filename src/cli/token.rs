@@ -111,7 +111,7 @@ fn generate() -> Result<Token> {
 fn print(token: &Token, format: Output) {
     match format {
         Output::Text => output::print(&token.expose()),
-        Output::Json => output::print(&json!({"token": token.expose().as_str()}).to_string()),
+        form => output::data(form, &json!({"token": token.expose().as_str()})),
     }
 }
 
@@ -140,7 +140,7 @@ async fn create(args: &TokenArgs, create: &Create, files: &Files, format: Output
     let command = join_command(files, &args.kubeconfig, &token, create.certificate_key.as_ref())?;
     match format {
         Output::Text => output::print(&command),
-        Output::Json => output::print(&json!({"joinCommand": command.as_str()}).to_string()),
+        form => output::data(form, &json!({"joinCommand": command.as_str()})),
     }
     Ok(())
 }
@@ -170,8 +170,8 @@ fn list(secrets: &[Value], format: Output) {
         let [state] = &cluster::token_states(std::slice::from_ref(secret))[..] else { continue };
         let Some(token) = cluster::token(secret) else { continue };
         match format {
-            Output::Json => output::print(&document(&token, state).to_string()),
             Output::Text => rows.push(row(&token, state)),
+            form => output::data(form, &document(&token, state)),
         }
     }
     if format == Output::Text && rows.len() > 1 {

@@ -142,7 +142,7 @@ fn choices(runs: &Version, version: &Version) -> String {
 }
 
 fn diff(plan: &Plan, global: &Global) -> Result<()> {
-    if global.output == super::Output::Json {
+    if global.output != super::Output::Text {
         return init::show(plan, global.output, false);
     }
     for step in &plan.steps {

@@ -17,6 +17,6 @@ pub(super) fn run(global: &Global, _: &ArgMatches) {
     let minors: Vec<_> = RELEASES.iter().map(|release| format!("1.{}", release.minor)).collect();
     match global.output {
         Output::Text => output::print(&format!("kubekeel {own}, for Kubernetes {}", minors.join(", "))),
-        Output::Json => output::print(&json!({"version": own, "kubernetes": minors}).to_string()),
+        form => output::data(form, &json!({"version": own, "kubernetes": minors})),
     }
 }

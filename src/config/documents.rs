@@ -6,6 +6,7 @@ use super::cluster::{self, Cluster};
 use super::fields::{Fields, Item, Path};
 use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::{self, Init};
+use super::schema::DOCUMENTS;
 use super::shape::Shape;
 use super::yaml::{self, Mark, Node, Value};
 use super::{join, kube_proxy, kubelet, reset, upgrade};
@@ -40,17 +41,6 @@ const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
 const KUBELET: &str = "kubelet.config.k8s.io/v1beta1";
 const KUBE_PROXY: &str = "kubeproxy.config.k8s.io/v1alpha1";
 
-/// Kinds and their `apiVersion`.
-const KINDS: [(&str, &str); 7] = [
-    ("InitConfiguration", KUBEADM),
-    ("ClusterConfiguration", KUBEADM),
-    ("JoinConfiguration", KUBEADM),
-    ("ResetConfiguration", KUBEADM),
-    ("UpgradeConfiguration", KUBEADM),
-    ("KubeletConfiguration", KUBELET),
-    ("KubeProxyConfiguration", KUBE_PROXY),
-];
-
 pub(super) fn read(text: &str, reader: Reader, problems: &Problems) -> Documents {
     let stream = yaml::parse(text);
     let mut documents = Documents { broken: !stream.broken.is_empty(), ..Documents::default() };
@@ -80,7 +70,9 @@ pub(super) fn read(text: &str, reader: Reader, problems: &Problems) -> Documents
     }
     let wanted = |(kind, _): &(&str, Mark)| matches!(*kind, "InitConfiguration" | "ClusterConfiguration");
     let message = match reader {
-        Reader::Init if !seen.iter().any(wanted) => "the file has neither an InitConfiguration nor a ClusterConfiguration",
+        Reader::Init if !seen.iter().any(wanted) => {
+            "the file has neither an InitConfiguration nor a ClusterConfiguration"
+        }
         Reader::Judge if seen.is_empty() => "the file has no document",
         _ => "",
     };
@@ -154,18 +146,18 @@ fn kind(item: Item<'_>) -> Option<&'static str> {
     };
     let (version, kind) = (field("apiVersion"), field("kind"));
     let (version, kind) = (version?, kind?);
-    let known = KINDS.iter().find(|(name, _)| *name == kind.value);
-    if !KINDS.iter().any(|(_, known)| *known == version.value) {
-        let suggestion = known.map(|(_, version)| *version);
+    let known = DOCUMENTS.iter().find(|(name, ..)| *name == kind.value);
+    if !DOCUMENTS.iter().any(|(_, known, _)| *known == version.value) {
+        let suggestion = known.map(|(_, version, _)| *version);
         item.problems.add(&version.origin, unknown_version(&version.value, suggestion));
         return None;
     }
-    let of_version = || KINDS.iter().filter(|(_, known)| *known == version.value).map(|(name, _)| *name);
+    let of_version = || DOCUMENTS.iter().filter(|(_, known, _)| *known == version.value).map(|(name, ..)| *name);
     if of_version().any(|name| name == kind.value) {
-        return known.map(|(name, _)| *name);
+        return known.map(|(name, ..)| *name);
     }
     let hint = match known {
-        Some((name, version)) => format!("{name} belongs to {version}"),
+        Some((name, version, _)) => format!("{name} belongs to {version}"),
         None => did_you_mean(&kind.value, of_version())
             .unwrap_or_else(|| format!("one of {}", of_version().collect::<Vec<_>>().join(", "))),
     };
@@ -183,7 +175,7 @@ fn unknown_version(version: &str, of_kind: Option<&str>) -> Wrong {
         }
         _ => {
             let suggestion = of_kind.map(|version| format!("did you mean \"{version}\"?"));
-            let hint = suggestion.or_else(|| did_you_mean(version, KINDS.map(|(_, version)| version)));
+            let hint = suggestion.or_else(|| did_you_mean(version, DOCUMENTS.map(|(_, version, _)| version)));
             Wrong::new(format!("{} is not known", quoted(version)))
                 .hint(hint.unwrap_or_else(|| format!("{KUBEADM}, {KUBELET} and {KUBE_PROXY} are read")))
         }

@@ -304,6 +304,8 @@ impl<'t> Fields<'t> {
     }
 
     fn finish(self) {
+        #[cfg(test)]
+        super::schema::tests::record(&self.path.to_string(), &self.known);
         for Entry { key, mark, .. } in self.entries {
             if !self.known.contains(&key.as_str()) && !self.problems.is_full() {
                 let subject = Path::Field(self.path, key).to_string();

@@ -196,7 +196,8 @@ pub(super) fn envs(fields: &mut Fields<'_>) -> Vec<Json> {
 
 const API_OBJECT: Shape = Shape::Refused("a static pod cannot refer to objects of the API", "write the value itself");
 
-const ENV: Shape = Shape::Object(&[
+/// `core/v1` EnvVar.
+pub(super) const ENV: Shape = Shape::Object(&[
     ("name", Shape::Text),
     ("value", Shape::Text),
     (

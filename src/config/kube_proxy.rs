@@ -4,12 +4,6 @@
 use super::kubelet::LOGGING;
 use super::shape::Shape::{self, Bool, Duration, Int, List, Map, Number, Object, OneOf, Text};
 
-/// Whether kube-proxy has a top-level field of that name.
-pub(super) fn has(name: &str) -> bool {
-    let Object(fields) = &CONFIGURATION else { return false };
-    fields.iter().any(|(field, _)| *field == name)
-}
-
 const IPTABLES: Shape = Object(&[
     ("masqueradeBit", Int),
     ("masqueradeAll", Bool),

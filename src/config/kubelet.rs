@@ -2,12 +2,6 @@
 
 use super::shape::Shape::{self, Any, Bool, Duration, Int, List, Map, Number, Object, Quantity, Text};
 
-/// Whether the kubelet has a top-level field of that name.
-pub(super) fn has(name: &str) -> bool {
-    let Object(fields) = &CONFIGURATION else { return false };
-    fields.iter().any(|(field, _)| *field == name)
-}
-
 const TEXTS: Shape = List(&Text);
 const TEXT_MAP: Shape = Map(&Text);
 

@@ -16,6 +16,7 @@ use crate::token::CertificateKey;
 
 mod cluster;
 mod documents;
+mod editor;
 mod elsewhere;
 mod etcd;
 mod fields;
@@ -30,6 +31,7 @@ mod network;
 mod node;
 mod reset;
 mod resolve;
+mod schema;
 mod shape;
 mod tokens;
 mod tree;
@@ -37,6 +39,7 @@ mod upgrade;
 mod value;
 pub(crate) mod yaml;
 
+pub use editor::schema;
 pub use load::{Input, Judged, Source, judge, load};
 pub use tokens::{BootstrapToken, Lifetime};
 pub(crate) use tree::{kubelet_problems, trees};

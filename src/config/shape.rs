@@ -30,6 +30,8 @@ pub(super) enum Shape {
     Object(&'static [(&'static str, Shape)]),
     /// Anything.
     Any,
+    /// The same, with a word about it.
+    Told(&'static str, &'static Shape),
     /// A field that exists and cannot be used here: why, and what to do.
     Refused(&'static str, &'static str),
 }
@@ -75,6 +77,7 @@ impl Shape {
                     .inspect(|_| report_unknown(item, fields))
             }
             Self::Any => any(item),
+            Self::Told(_, shape) => shape.read(item),
             Self::Refused(why, hint) => {
                 item.report(Wrong::new(*why).hint(*hint));
                 None

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use kubekeel::config::{self, Facts, Overrides, Source};
+use serde_json::Value;
 
 /// A row for each file, a column for the kubeadm of each minor, the older first.
 const KUBEADM: &str = include_str!("../data/verdict/kubeadm.tsv");
@@ -48,6 +49,30 @@ fn every_file_has_a_verdict_and_both_verdicts_are_well_represented() {
     assert_eq!(files, theirs.keys().map(|file| (*file).to_owned()).collect());
     let accepted = theirs.values().filter(|verdict| **verdict == "accepted").count();
     assert!(accepted >= 60 && theirs.len() - accepted >= 60, "{accepted} of {}", theirs.len());
+}
+
+#[test]
+fn the_schema_for_editors_takes_what_kubeadm_takes_and_no_unknown_field() {
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("schema.json", config::schema()).unwrap();
+    let schema = compiler.compile("schema.json", &mut schemas).unwrap();
+    let mut judged = BTreeMap::from([(true, 0), (false, 0)]);
+    for (file, theirs) in theirs() {
+        let theirs = match theirs {
+            "accepted" => true,
+            refusal if refusal.contains("unknown field") => false,
+            _ => continue,
+        };
+        // What belongs to another version is told by its first line, which an editor goes by.
+        if text(file).contains("kubeadm.k8s.io/v1beta3") || ours(file).is_err() && theirs {
+            continue;
+        }
+        let documents: Vec<Value> = serde_yaml::from_multiple(&text(file)).unwrap();
+        let ours = documents.iter().try_for_each(|document| schemas.validate(document, schema));
+        assert_eq!(ours.is_ok(), theirs, "{file}: {:?}", ours.err().map(|error| error.to_string()));
+        *judged.entry(theirs).or_default() += 1;
+    }
+    assert!(judged[&true] >= 60 && judged[&false] >= 6, "{judged:?}");
 }
 
 /// What the kubeadm says that belongs to the version in the file; without one, the newest.

@@ -41,8 +41,8 @@ pub(super) fn run(global: &Global, args: &CheckExpiration) -> Result<()> {
     match (&args.prometheus, global.output) {
         (Some(path), _) if path == Path::new("-") => output::print(expiries.metrics().trim_end()),
         (Some(path), _) => write(path, expiries.metrics())?,
-        (None, Output::Json) => output::print(&expiries.to_json().to_string()),
         (None, Output::Text) => output::print(&expiries.table()),
+        (None, form) => output::data(form, &expiries.to_json()),
     }
     let fail = |kind, message: &str, problems: Vec<Problem>| match problems.as_slice() {
         [] => Ok(()),

@@ -120,7 +120,7 @@ async fn place(global: &Global, args: &Import, renewal: &Renewal, config: &Confi
     let names: Vec<_> = renewal.ids.iter().map(|id| id.name()).collect();
     match global.output {
         Output::Text => output::print(&format!("imported: {}", names.join(", "))),
-        Output::Json => output::print(&json!({"event": "imported", "names": names}).to_string()),
+        form => output::data(form, &json!({"event": "imported", "names": names})),
     }
     Ok(())
 }

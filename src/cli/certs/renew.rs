@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use serde_json::json;
 
 use super::super::apply::{Change, only_on_the_machine, proven};
 use super::super::{Global, Output, init, output, report};
@@ -65,7 +66,7 @@ pub(super) async fn run(global: &Global, args: &Renew) -> Result<()> {
     if chosen.is_empty() {
         match global.output {
             Output::Text => output::print("Nothing has to be renewed."),
-            Output::Json => output::print(r#"{"event":"nothing-to-renew"}"#),
+            form => output::data(form, &json!({"event": "nothing-to-renew"})),
         }
         return Ok(());
     }

@@ -58,7 +58,7 @@ pub(super) fn generate(global: &Global, args: &GenerateCsr) -> Result<()> {
     let paths: Vec<_> = batch.iter().map(|file| file.path.as_str()).collect();
     match global.output {
         Output::Text => output::print(&paths.join("\n")),
-        Output::Json => output::print(&json!({"files": paths}).to_string()),
+        form => output::data(form, &json!({"files": paths})),
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ pub(super) fn certificate_key(global: &Global) -> Result<()> {
         .expose();
     match global.output {
         Output::Text => output::print(&key),
-        Output::Json => output::print(&json!({"certificateKey": key.as_str()}).to_string()),
+        form => output::data(form, &json!({"certificateKey": key.as_str()})),
     }
     Ok(())
 }

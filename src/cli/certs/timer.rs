@@ -47,7 +47,9 @@ pub(super) async fn run(global: &Global, args: &InstallTimer) -> Result<()> {
         ("installed", install_timer(&schedule, &files).await?)
     };
     match global.output {
-        Output::Json => output::print(&json!({"event": format!("timer-{verb}"), "files": paths}).to_string()),
+        form @ (Output::Json | Output::Yaml) => {
+            output::data(form, &json!({"event": format!("timer-{verb}"), "files": paths}))
+        }
         Output::Text if paths.is_empty() => output::print("There is no timer of kubekeel's."),
         Output::Text => output::print(&format!("{verb}: {}", paths.join(", "))),
     }
