@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::{Global, Output, output};
+use super::{Global, Output, completion, output};
 use crate::apply::snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::host;
@@ -42,7 +43,7 @@ struct File {
 #[derive(Debug, Clone, Args)]
 struct Whole {
     /// The snapshot
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", add = ArgValueCandidates::new(completion::snapshots))]
     file: PathBuf,
 }
 

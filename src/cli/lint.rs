@@ -64,7 +64,7 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<u8> {
     let code = judged.iter().map(weight).max().unwrap_or(0);
     match global.output {
         form @ (Output::Json | Output::Yaml) => {
-            output::data(form, &json!({"directory": shown, "files": judged, "exitCode": code}))
+            output::data(form, &json!({"directory": shown, "files": judged, "exitCode": code}));
         }
         Output::Text => output::print(&text(&judged)),
     }

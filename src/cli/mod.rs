@@ -12,6 +12,7 @@ mod init;
 mod join;
 mod kubeconfig;
 mod lint;
+mod man;
 mod output;
 mod patches;
 mod render;
@@ -88,11 +89,13 @@ pub fn command() -> Command {
         .subcommand(reset::command())
         .subcommand(version::command())
         .subcommand(completion::command())
+        .subcommand(man::command())
         .subcommand(watchdog::command())
 }
 
 /// Parses, runs, and turns a failure into words and an exit code.
 pub fn main() -> ExitCode {
+    completion::answer();
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -138,10 +141,8 @@ fn run(global: &Global, matches: &ArgMatches) -> Result<(), Error> {
             version::run(global, matches);
             Ok(())
         }
-        Some(("completion", matches)) => {
-            completion::run(matches);
-            Ok(())
-        }
+        Some(("completion", matches)) => completion::run(matches),
+        Some(("man", matches)) => man::run(matches),
         Some(("certs", matches)) => block_on(certs::run(global, matches)),
         Some(("init", matches)) => block_on(init::run(global, matches)),
         Some(("adopt", matches)) => block_on(adopt::run(global, matches)),

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
+use clap_complete::engine::ArgValueCandidates;
 
 use super::apply::{only_on_the_machine, proven};
-use super::{Global, Output, init, output, report};
+use super::{Global, Output, completion, init, output, report};
 use crate::apply::{Generations, Transaction};
 use crate::error::{Error, Kind, Result};
 use crate::host::fs::Files;
@@ -26,7 +27,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 struct Rollback {
     /// The generation; without it the one before the newest, or the one that an unfinished change began from
-    #[arg(value_name = "GENERATION")]
+    #[arg(value_name = "GENERATION", add = ArgValueCandidates::new(completion::generations))]
     generation: Option<u32>,
     /// Print the plan and change nothing
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `kubekeel token`: bootstrap tokens, as `kubeadm token` has them.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand};
@@ -8,9 +9,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::join::{join_command, read};
-use super::{Global, Output, output};
+use super::{Global, Output, config, output};
 use crate::cluster::{self, TokenState};
-use crate::config::{BootstrapToken, Lifetime, bootstrap_group, duration};
+use crate::config::{BootstrapToken, Lifetime, Overrides, bootstrap_group, duration};
 use crate::error::{Error, Kind, Result};
 use crate::host;
 use crate::host::api::{ApiError, ApiServer};
@@ -57,6 +58,9 @@ enum Verb {
 struct Create {
     /// The token; without it one is made
     token: Option<Token>,
+    /// Take the first token of this configuration file instead of flags
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token", "ttl", "usages", "groups", "description"])]
+    config: Option<PathBuf>,
     /// How long it lives; 0 for ever
     #[arg(long, value_name = "DURATION", default_value = "24h0m0s", value_parser = duration)]
     ttl: Duration,
@@ -116,14 +120,17 @@ fn print(token: &Token, format: Output) {
 }
 
 async fn create(args: &TokenArgs, create: &Create, files: &Files, format: Output) -> Result<()> {
-    let token = create.token.clone().map_or_else(generate, Ok)?;
-    let wanted = BootstrapToken {
-        token: Some(token.clone()),
-        description: create.description.clone(),
-        lifetime: Lifetime::of(create.ttl),
-        usages: create.usages.clone(),
-        groups: create.groups.clone(),
+    let wanted = match &create.config {
+        Some(file) => configured(file).await?,
+        None => BootstrapToken {
+            token: create.token.clone(),
+            description: create.description.clone(),
+            lifetime: Lifetime::of(create.ttl),
+            usages: create.usages.clone(),
+            groups: create.groups.clone(),
+        },
     };
+    let token = wanted.token.clone().map_or_else(generate, Ok)?;
     let api = connect(files, &args.kubeconfig).await?;
     let known = cluster::token_states(&api.bootstrap_tokens().await.map_err(|error| refused(&error))?);
     if known.iter().any(|known| known.id == token.id()) {
@@ -143,6 +150,12 @@ async fn create(args: &TokenArgs, create: &Create, files: &Files, format: Output
         form => output::data(form, &json!({"joinCommand": command.as_str()})),
     }
     Ok(())
+}
+
+/// The first of `bootstrapTokens`, which is the one that kubeadm takes.
+async fn configured(file: &PathBuf) -> Result<BootstrapToken> {
+    let config = config::input(Some(file), Overrides::default()).await?.config()?;
+    Ok(config.bootstrap_tokens.into_iter().next().unwrap_or_default())
 }
 
 async fn delete(args: &TokenArgs, tokens: &[String], files: &Files) -> Result<()> {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
 use super::apply::{self, Change};
-use super::{Global, init, output};
+use super::{Global, completion, init, output};
 use crate::apply::Generations;
 use crate::config::{Facts, Overrides};
 use crate::error::{Error, Kind, Result};
@@ -35,7 +36,7 @@ enum Upgrade {
 #[derive(Debug, Clone, Args)]
 struct Target {
     /// The version; without it the newest that can come next
-    #[arg(value_name = "VERSION")]
+    #[arg(value_name = "VERSION", add = ArgValueCandidates::new(completion::versions))]
     version: Option<Version>,
 }
 
@@ -43,7 +44,7 @@ struct Target {
 #[derive(Debug, Clone, Args)]
 struct Apply {
     /// The version
-    #[arg(value_name = "VERSION")]
+    #[arg(value_name = "VERSION", add = ArgValueCandidates::new(completion::versions))]
     version: Version,
     /// Print the plan and change nothing
     #[arg(long)]

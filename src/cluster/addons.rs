@@ -70,7 +70,7 @@ pub(super) fn kube_proxy(config: &Config) -> Result<Vec<Object>> {
 
 /// The user's `KubeProxyConfiguration` with kubeadm's defaults (`componentconfigs/kubeproxy.go`), which stand where the
 /// user left a field empty.
-fn proxy_configuration(config: &Config) -> Value {
+pub(super) fn proxy_configuration(config: &Config) -> Value {
     let everywhere = if config.advertise_address.is_ipv4() { "0.0.0.0" } else { "::" };
     let mut document = Value::Object(config.kube_proxy.clone());
     document["apiVersion"] = json!("kubeproxy.config.k8s.io/v1alpha1");

@@ -8,7 +8,7 @@ use super::given::{Given, Origin, Problems, Wrong, did_you_mean, quoted};
 use super::init::{self, Init};
 use super::schema::DOCUMENTS;
 use super::shape::Shape;
-use super::yaml::{self, Mark, Node, Value};
+use super::yaml::{self, Mark, Node, Stream, Value};
 use super::{join, kube_proxy, kubelet, reset, upgrade};
 
 /// What a file gives.
@@ -42,7 +42,11 @@ const KUBELET: &str = "kubelet.config.k8s.io/v1beta1";
 const KUBE_PROXY: &str = "kubeproxy.config.k8s.io/v1alpha1";
 
 pub(super) fn read(text: &str, reader: Reader, problems: &Problems) -> Documents {
-    let stream = yaml::parse(text);
+    of(yaml::parse(text), reader, problems)
+}
+
+/// The documents of a stream that was parsed before.
+pub(super) fn of(stream: Stream, reader: Reader, problems: &Problems) -> Documents {
     let mut documents = Documents { broken: !stream.broken.is_empty(), ..Documents::default() };
     for broken in stream.broken {
         problems.at("syntax", broken.mark, Wrong::new(broken.message).maybe(broken.hint));
@@ -169,8 +173,10 @@ fn kind(item: Item<'_>) -> Option<&'static str> {
 fn unknown_version(version: &str, of_kind: Option<&str>) -> Wrong {
     match version.strip_prefix("kubeadm.k8s.io/") {
         Some("v1") => Wrong::new("kubeadm.k8s.io/v1 is experimental and not supported").hint(format!("use {KUBEADM}")),
-        Some(old) if old.starts_with("v1alpha") || matches!(old, "v1beta1" | "v1beta2" | "v1beta3") => {
-            let hint = "convert the file with `kubeadm config migrate` of a kubeadm that knows both, for example 1.36";
+        Some("v1beta3") => Wrong::new(format!("kubeadm.k8s.io/v1beta3 is too old; {KUBEADM} is read"))
+            .hint("convert the file with `kubekeel config migrate --old-config FILE`"),
+        Some(old) if old.starts_with("v1alpha") || matches!(old, "v1beta1" | "v1beta2") => {
+            let hint = "convert the file with `kubeadm config migrate` of kubeadm 1.22, and the result with `kubekeel config migrate`";
             Wrong::new(format!("kubeadm.k8s.io/{old} is too old; {KUBEADM} is read")).hint(hint)
         }
         _ => {

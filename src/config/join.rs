@@ -29,7 +29,7 @@ pub(super) fn judge(fields: &mut Fields<'_>) -> Option<Given<String>> {
 }
 
 fn ca_path(path: &str) -> Result<(), Wrong> {
-    if value::path(path)?.ends_with(".crt") {
+    if value::path(path)?.strip_suffix(".crt").is_some() {
         return Ok(());
     }
     Err(Wrong::new(format!("{} does not end with .crt", quoted(path))))

@@ -117,7 +117,7 @@ pub fn judge(source: Source<'_>, overrides: &Overrides, facts: &Facts) -> Result
     Ok(Judged { kinds, config, discovery_file })
 }
 
-fn verdict(problems: Problems) -> Result<(), Error> {
+pub(super) fn verdict(problems: Problems) -> Result<(), Error> {
     let found = problems.sorted();
     let message = match found.len() {
         0 => return Ok(()),

@@ -27,6 +27,7 @@ mod join;
 mod kube_proxy;
 mod kubelet;
 mod load;
+mod migrate;
 mod network;
 mod node;
 mod reset;
@@ -41,6 +42,7 @@ pub(crate) mod yaml;
 
 pub use editor::schema;
 pub use load::{Input, Judged, Source, judge, load};
+pub use migrate::migrate;
 pub use tokens::{BootstrapToken, Lifetime};
 pub(crate) use tree::{kubelet_problems, trees};
 

@@ -25,7 +25,7 @@ pub(crate) fn trees(source: Source<'_>) -> Result<Vec<Json>, Vec<Problem>> {
     if found.is_empty() { Ok(trees) } else { Err(found) }
 }
 
-fn tree(item: Item<'_>) -> Json {
+pub(super) fn tree(item: Item<'_>) -> Json {
     match &item.node.value {
         Value::Scalar(_) => any(item).unwrap_or(Json::Null),
         Value::List(nodes) => {

@@ -68,6 +68,11 @@ pub fn colours_are_welcome() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// The word of the command line that follows this one.
+pub fn word_after(flag: &str) -> Option<String> {
+    std::env::args_os().skip_while(|word| word != flag).nth(1)?.into_string().ok()
+}
+
 /// Whether the terminal behind standard error knows how wide it is.
 pub fn terminal_has_size() -> bool {
     rustix::termios::tcgetwinsize(std::io::stderr()).is_ok_and(|size| size.ws_col > 0)

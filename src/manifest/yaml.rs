@@ -86,6 +86,11 @@ fn is_plain_key(key: &str) -> bool {
         && !reserved.contains(&key.to_ascii_lowercase().as_str())
 }
 
+/// Several documents, with `---` between them.
+pub(crate) fn stream(documents: &[Value]) -> String {
+    documents.iter().map(block).collect::<Vec<_>>().join("---\n")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -6,7 +6,7 @@ mod health;
 
 pub use health::health;
 
-use crate::config::{Config, PullPolicy};
+use crate::config::{Config, NodeRegistration, PullPolicy};
 use crate::error::{Error, Kind, Problem, Result};
 use crate::event::{Event, Reporter};
 use crate::host;
@@ -152,13 +152,23 @@ pub fn check(inputs: &Inputs<'_>, reporter: &mut dyn Reporter) -> Result<()> {
 /// Pulls the images that are missing, several at once unless the configuration asks for one after another.
 pub async fn pull(inputs: &Inputs<'_>, interrupt: &Interrupt, reporter: &mut dyn Reporter) -> Result<()> {
     let Ok(state) = &inputs.runtime else { return Ok(()) };
-    let (total, node) = (state.missing_images.len(), &inputs.config.node);
+    pull_all(state.missing_images.clone(), &inputs.config.node, interrupt, reporter).await
+}
+
+/// Pulls images, as the node's configuration asks for.
+pub async fn pull_all(
+    images: Vec<String>,
+    node: &NodeRegistration,
+    interrupt: &Interrupt,
+    reporter: &mut dyn Reporter,
+) -> Result<()> {
+    let total = images.len();
     if total == 0 || node.image_pull_policy == PullPolicy::Never {
         return Ok(());
     }
     let fail = |error: &dyn std::fmt::Display| Problem::new("ImagePull", error.to_string());
     let mut problems = vec![];
-    let mut waiting = state.missing_images.clone().into_iter();
+    let mut waiting = images.into_iter();
     let mut running = tokio::task::JoinSet::new();
     let parallel = if node.image_pull_serial { 1 } else { 4 };
     let mut done = 0;

@@ -68,8 +68,11 @@ fn the_schema_for_editors_takes_what_kubeadm_takes_and_no_unknown_field() {
             continue;
         }
         let documents: Vec<Value> = serde_yaml::from_multiple(&text(file)).unwrap();
-        let ours = documents.iter().try_for_each(|document| schemas.validate(document, schema));
-        assert_eq!(ours.is_ok(), theirs, "{file}: {:?}", ours.err().map(|error| error.to_string()));
+        let wrong: Vec<_> = documents
+            .iter()
+            .filter_map(|document| schemas.validate(document, schema).err().map(|error| error.to_string()))
+            .collect();
+        assert_eq!(wrong.is_empty(), theirs, "{file}: {wrong:?}");
         *judged.entry(theirs).or_default() += 1;
     }
     assert!(judged[&true] >= 60 && judged[&false] >= 6, "{judged:?}");

@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, args: &InstallTimer) -> Result<()> {
     };
     match global.output {
         form @ (Output::Json | Output::Yaml) => {
-            output::data(form, &json!({"event": format!("timer-{verb}"), "files": paths}))
+            output::data(form, &json!({"event": format!("timer-{verb}"), "files": paths}));
         }
         Output::Text if paths.is_empty() => output::print("There is no timer of kubekeel's."),
         Output::Text => output::print(&format!("{verb}: {}", paths.join(", "))),

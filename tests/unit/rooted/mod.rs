@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 mod concurrent;
 mod config;
+mod documents;
 mod drift;
 mod expiry;
 mod external;

@@ -1,4 +1,8 @@
-//! `kubekeel config`: judging a configuration file, and telling the images that it needs.
+//! `kubekeel config`: what a configuration can say, whether one is well, and the images that it needs.
+
+mod images;
+mod migrate;
+mod print;
 
 use std::path::PathBuf;
 
@@ -6,26 +10,38 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand};
 use serde_json::json;
 
 use super::{Global, Output, init, output, patches};
-use crate::cluster;
-use crate::config::{Facts, Input, Judged, Overrides};
+use crate::config::{self, Facts, Input, Judged, Overrides};
 use crate::error::{Error, Kind, Result};
 use crate::host::facts;
 use crate::host::fs::Files;
 
 const EXAMPLES: &str = "\
 Examples:
+  kubekeel config print init-defaults > kubeadm.yaml
   kubekeel config validate --config kubeadm.yaml
+  kubekeel config migrate --old-config v1beta3.yaml --new-config kubeadm.yaml
   kubekeel config images list --kubernetes-version v1.37.2
-  kubekeel config images list --config kubeadm.yaml | xargs -n1 crictl pull";
+  kubekeel config images pull --config kubeadm.yaml
+  kubekeel config schema > kubeadm.schema.json";
 
 /// What is done with a configuration.
 #[derive(Debug, Clone, Subcommand)]
 enum Action {
+    /// Prints a configuration with every default filled in
+    #[command(subcommand)]
+    Print(print::Print),
     /// Judges a configuration file, its patches included; every problem is told with its place
     Validate(Validate),
+    /// Rewrites a file of an older version; kubeadm's of 1.36 and before read v1beta3
+    Migrate(migrate::Migrate),
     /// The images of a control plane
     #[command(subcommand)]
-    Images(Images),
+    Images(images::Images),
+    /// Prints the JSON Schema of all documents, for editors
+    #[command(
+        after_help = "For an editor with the YAML language server, begin the file with:\n  # yaml-language-server: $schema=kubeadm.schema.json"
+    )]
+    Schema,
 }
 
 /// Arguments of `config validate`.
@@ -39,30 +55,9 @@ struct Validate {
     allow_experimental_api: bool,
 }
 
-/// What is done with images.
-#[derive(Debug, Clone, Subcommand)]
-enum Images {
-    /// Prints the images that a control plane needs, its add-ons included
-    List(List),
-}
-
-/// Arguments of `config images list`.
-#[derive(Debug, Clone, Args)]
-struct List {
-    /// Configuration file with kubeadm's documents; - for standard input
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Version of the control plane
-    #[arg(long, value_name = "VERSION")]
-    kubernetes_version: Option<String>,
-    /// Where images come from
-    #[arg(long, value_name = "REPOSITORY")]
-    image_repository: Option<String>,
-}
-
 pub(super) fn command() -> Command {
     Action::augment_subcommands(Command::new("config"))
-        .about("Judges a configuration and tells what it needs")
+        .about("Writes, judges and migrates a configuration, and tells what it needs")
         .after_help(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -73,22 +68,19 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         Action::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
     let files = Files::new(&global.root);
     match action {
-        Action::Validate(args) => validate(global, &args, &files).await?,
-        Action::Images(Images::List(args)) => {
-            let overrides = Overrides {
-                kubernetes_version: args.kubernetes_version,
-                image_repository: args.image_repository,
-                ..Overrides::default()
-            };
-            let images =
-                cluster::images(&patches::read(input(args.config.as_ref(), overrides).await?, &files)?.config()?);
+        Action::Print(what) => print::run(global, &what),
+        Action::Validate(args) => validate(global, &args, &files).await,
+        Action::Migrate(args) => migrate::run(&args).await,
+        Action::Images(images::Images::List(args)) => images::list(global, args, &files).await,
+        Action::Images(images::Images::Pull(args)) => images::pull(global, args, &files).await,
+        Action::Schema => {
             match global.output {
-                Output::Text => output::print(&images.join("\n")),
-                form => output::data(form, &json!({"images": images})),
+                Output::Text => output::print(&format!("{:#}", config::schema())),
+                form => output::data(form, &config::schema()),
             }
+            Ok(())
         }
     }
-    Ok(())
 }
 
 /// What kubeadm's `config validate` looks at, which is this machine, too.
@@ -115,15 +107,19 @@ async fn validate(global: &Global, args: &Validate, files: &Files) -> Result<()>
     Ok(())
 }
 
-/// The file and the flags, with what this host contributes: its name, its address, its kubelet's version.
-async fn input(file: Option<&PathBuf>, overrides: Overrides) -> Result<Input> {
+/// The file and the flags, with what this host contributes.
+pub(super) async fn input(file: Option<&PathBuf>, overrides: Overrides) -> Result<Input> {
     let source = file.map(|file| init::read_config(file)).transpose()?;
-    let facts = Facts {
+    Ok(Input { source, overrides, facts: facts().await, patches: None })
+}
+
+/// The host's name, its address, its kubelet's version.
+async fn facts() -> Facts {
+    Facts {
         hostname: facts::hostname().or_else(|| Some("node".into())),
         // Of a machine without a route, as of kubeadm's own placeholder, only the form counts (RFC 5737).
         default_address: facts::default_address().or_else(|| Some([192, 0, 2, 1].into())),
         kubelet_version: facts::kubelet_version().await,
         ..Facts::default()
-    };
-    Ok(Input { source, overrides, facts, patches: None })
+    }
 }
