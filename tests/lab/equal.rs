@@ -8,10 +8,11 @@ use std::process::Command;
 use std::thread;
 use std::time::SystemTime;
 
+use kubekeel::cluster;
 use kubekeel::config::{self, Config, Facts, Overrides, Source};
 use kubekeel::kubeconfig;
 use kubekeel::layout::HOST_CA_DIRECTORIES;
-use kubekeel::manifest::{Component, NodeInputs, render};
+use kubekeel::manifest::{Component, NodeInputs, components, render};
 use kubekeel::pki::{Certificate, CertificateId, Issuer, Key, KubeconfigId, Profile, client_profile, issue, profile};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
@@ -58,12 +59,16 @@ fn unintended(text: &str, table: &[Intended]) -> Vec<String> {
         return vec![format!("kubeadm refuses: {said}")];
     }
     let made = Made(directory.path());
-    let pods = Component::ALL.into_iter().flat_map(|component| {
+    let pods = components(&config).flat_map(|component| {
         let differ = differences(&made.tree(&format!("{component}.yaml")), &ours(component, &config, &made), "");
         let unintended = move |path: &String| !table.iter().any(|row| row.is_about(component.name(), path));
         differ.into_iter().filter(unintended).map(move |path| format!("{component}: {path}"))
     });
     let mut found: Vec<String> = pods.collect();
+    if config.cluster.external_etcd.is_some() && directory.path().join("etcd.yaml").exists() {
+        found.push("kubeadm makes an etcd".into());
+    }
+    found.extend(image_differences(&config, text, directory.path()));
     found.extend(kubelet_differences(&config, &made));
     let issuing = Issuing::new(&config);
     found.extend(certificate_differences(&config, &issuing, &made));
@@ -88,17 +93,34 @@ impl Made<'_> {
 fn kubeadm(config: &Config, text: &str, directory: &Path) -> Result<(), String> {
     let file = directory.join("kubekeel.yaml");
     std::fs::write(&file, text).unwrap();
+    let args = ["init", "--dry-run", "--skip-phases", SKIPPED, "--config", file.to_str().unwrap()];
+    run(config, directory, &args).map(drop)
+}
+
+/// What kubeadm prints.
+fn run(config: &Config, directory: &Path, args: &[&str]) -> Result<String, String> {
     let binary = lab().join(format!("bin/1.{}/kubeadm", config.cluster.version.minor));
     // An empty environment: kubeadm would copy its proxy variables into the pods.
     let output = Command::new(&binary)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("KUBEADM_INIT_DRYRUN_DIR", directory)
-        .args(["init", "--dry-run", "--skip-phases", SKIPPED, "--config"])
-        .arg(&file)
+        .args(args)
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}; build the lab first", binary.display()));
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+fn image_differences(config: &Config, text: &str, directory: &Path) -> Vec<String> {
+    let file = directory.join("images.yaml");
+    std::fs::write(&file, text).unwrap();
+    let theirs = match run(config, directory, &["config", "images", "list", "--config", file.to_str().unwrap()]) {
+        Ok(list) => list.lines().map(str::to_owned).collect::<Vec<_>>(),
+        Err(said) => return vec![format!("kubeadm lists no images: {said}")],
+    };
+    let ours = cluster::images(config);
+    if theirs == ours { vec![] } else { vec![format!("images: {theirs:?} are {ours:?}")] }
 }
 
 fn ours(component: Component, config: &Config, made: &Made<'_>) -> Value {
@@ -122,7 +144,8 @@ fn kubelet_differences(config: &Config, made: &Made<'_>) -> Vec<String> {
 }
 
 fn certificate_differences(config: &Config, issuing: &Issuing, made: &Made<'_>) -> Vec<String> {
-    let differ = CertificateId::ALL.into_iter().map(|id| {
+    let external = config.cluster.external_etcd.is_some();
+    let differ = CertificateId::ALL.into_iter().filter(|id| !(external && id.is_of_etcd())).map(|id| {
         let theirs = Certificate::parse(made.text(&format!("{}.crt", id.base())).as_bytes()).unwrap();
         differences(&facts(&theirs), &facts(&issuing.certificate(&profile(id, config))), id.name())
     });

@@ -11,18 +11,22 @@ type Row = (usize, &'static str, BoxedStrategy<Value>);
 const INIT: usize = 0;
 const CLUSTER: usize = 1;
 const KUBELET: usize = 2;
+const PROXY: usize = 3;
 
 /// A configuration file: JSON documents, which are YAML.
 pub(super) fn configuration() -> BoxedStrategy<String> {
     let rows = rows();
     let places: Vec<(usize, &str)> = rows.iter().map(|(document, path, _)| (*document, *path)).collect();
     let values: Vec<_> = rows.into_iter().map(|(_, _, values)| proptest::option::of(values)).collect();
-    (always(), values)
-        .prop_map(move |(mut documents, values)| {
+    (always(), proptest::option::weighted(0.15, external_etcd()), values)
+        .prop_map(move |(mut documents, external, values)| {
             for ((document, path), value) in places.iter().zip(values) {
                 if let Some(value) = value {
                     put(&mut documents[*document], path, value);
                 }
+            }
+            if let Some(external) = external {
+                documents[CLUSTER]["etcd"] = json!({"external": external});
             }
             documents.map(|document| format!("{document:#}\n")).join("---\n")
         })
@@ -30,7 +34,7 @@ pub(super) fn configuration() -> BoxedStrategy<String> {
 }
 
 /// What must be said, because kubeadm would ask the machine or the network, and what must fit together.
-fn always() -> BoxedStrategy<[Value; 3]> {
+fn always() -> BoxedStrategy<[Value; 4]> {
     let versions = select(vec!["v1.36.0", "v1.36.3", "v1.37.0", "v1.37.2"]);
     // Keys of the larger kinds take seconds.
     let algorithms = Union::new_weighted(vec![
@@ -38,6 +42,7 @@ fn always() -> BoxedStrategy<[Value; 3]> {
         (33, Just("ECDSA-P384").boxed()),
         (2, Just("RSA-2048").boxed()),
         (1, Just("RSA-3072").boxed()),
+        (1, Just("RSA-4096").boxed()),
     ]);
     (versions, algorithms, select(networks()), names())
         .prop_map(|(version, algorithm, (address, networking), name)| {
@@ -50,9 +55,27 @@ fn always() -> BoxedStrategy<[Value; 3]> {
                 "apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration",
                 "kubernetesVersion": version, "encryptionAlgorithm": algorithm, "networking": networking,
             });
-            [init, cluster, json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"})]
+            let kubelet = json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"});
+            let proxy = json!({"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"});
+            [init, cluster, kubelet, proxy]
         })
         .boxed()
+}
+
+/// An etcd that runs elsewhere, with and without certificates.
+fn external_etcd() -> BoxedStrategy<Value> {
+    let secured = |endpoints: &[&str]| {
+        json!({
+            "endpoints": endpoints, "caFile": "/srv/etcd/ca.crt", "certFile": "/srv/etcd/client.crt",
+            "keyFile": "/srv/etcd/client.key",
+        })
+    };
+    one_of(&[
+        secured(&["https://192.0.2.20:2379"]),
+        secured(&["https://etcd-0.example:2379", "https://etcd-1.example:2379", "https://[2001:db8::20]:2379"]),
+        json!({"endpoints": ["http://192.0.2.20:2379"]}),
+        json!({"endpoints": ["https://192.0.2.20:2379"], "caFile": "/etc/etcd/ca.crt"}),
+    ])
 }
 
 /// Advertise addresses with networks of their families.
@@ -79,6 +102,7 @@ fn networks() -> Vec<(&'static str, Value)> {
 fn rows() -> Vec<Row> {
     let mut rows = kubeadm_rows();
     rows.extend(kubelet_rows());
+    rows.extend(cluster_rows());
     for component in ["apiServer", "controllerManager", "scheduler"] {
         let place = |field: &str| -> &'static str { format!("{component}.{field}").leak() };
         rows.push((CLUSTER, place("extraVolumes"), volumes()));
@@ -175,6 +199,33 @@ fn kubeadm_rows() -> Vec<Row> {
             ]),
         ),
         (CLUSTER, "scheduler.extraArgs", arguments(&[("v", "1"), ("kube-api-qps", "100"), ("profiling", "false")])),
+    ]
+}
+
+/// What comes into the cluster: of the files only the images are told of it.
+fn cluster_rows() -> Vec<Row> {
+    let token = |more: Value| {
+        let mut token = json!({"token": "abcdef.0123456789abcdef"});
+        token.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        token
+    };
+    vec![
+        (
+            INIT,
+            "bootstrapTokens",
+            some_of(vec![
+                token(json!({"ttl": "0s", "description": "for ever"})),
+                json!({"ttl": "1h", "usages": ["authentication"]}),
+                json!({"groups": ["system:bootstrappers:rack-7"]}),
+            ]),
+        ),
+        (INIT, "certificateKey", one_of(&[json!("0011223344556677".repeat(4))])),
+        (CLUSTER, "dns.disabled", one_of(&[json!(true), json!(false)])),
+        (CLUSTER, "dns.imageRepository", one_of(&[json!("mirror.example/dns")])),
+        (CLUSTER, "dns.imageTag", one_of(&[json!("v1.12.0")])),
+        (CLUSTER, "proxy.disabled", one_of(&[json!(true), json!(false)])),
+        (PROXY, "mode", one_of(&[json!("iptables"), json!("ipvs"), json!("nftables")])),
+        (PROXY, "conntrack", one_of(&[json!({"maxPerCore": 0}), json!({"tcpEstablishedTimeout": "1h0m0s"})])),
     ]
 }
 
