@@ -68,6 +68,7 @@ pub async fn observe(config: &Config, files: &Files) -> Result<Snapshot> {
         authority: pem,
         objects: cluster.objects,
         tokens: cluster.tokens,
+        free_memory_mib: host::machine::free_memory_mib(),
         inputs: inputs(config, files).map_err(read)?,
     })
 }
@@ -188,6 +189,7 @@ pub fn paths(config: &Config) -> impl Iterator<Item = (String, bool)> {
     let mut open =
         vec![layout::KUBELET_CONFIG.to_owned(), layout::KUBELET_INSTANCE_CONFIG.into(), layout::KUBELET_FLAGS.into()];
     open.extend(Component::ALL.map(Component::path));
+    open.push(manifest::beside::path());
     let mut secret = vec![pki_path(config, "sa.key"), pki_path(config, "sa.pub")];
     secret.extend(KubeconfigId::ALL.map(|id| layout::kubeconfig(id.file())));
     for id in CertificateId::ALL {

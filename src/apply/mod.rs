@@ -1,6 +1,7 @@
 //! Applying a plan: the one match over [`Step`], in order, with a safe point before each.
 
 pub mod adoption;
+mod beside;
 mod cluster;
 mod downgrade;
 mod generations;
@@ -147,7 +148,9 @@ impl Applier<'_> {
             Step::DowngradeEtcd { minor } => downgrade::run(self.config, self.files, minor, self.reporter).await,
             Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now).await.map(drop),
             Step::Kubelet { action } => self.kubelet(*action).await,
-            Step::EndPod { component } => self.end_pod(*component).await,
+            Step::StartBeside => self.start_beside().await,
+            Step::EndBeside => self.end_beside().await,
+            Step::EndPod { component, grace } => self.end_pod(*component, *grace).await,
             Step::AwaitApiServer => self.await_api_server().await,
             Step::Prove { components } => {
                 self.flush()?;
@@ -235,11 +238,13 @@ impl Applier<'_> {
             }
             Step::RotateKubeletCertificate => vec![layout::kubeconfig(KubeconfigId::Kubelet.file())],
             Step::WriteManifest { component, .. } => vec![component.path()],
+            Step::StartBeside => vec![manifest::beside::path()],
             Step::SetMode { .. }
             | Step::Remove { .. }
             | Step::SnapshotEtcd
             | Step::DowngradeEtcd { .. }
             | Step::Kubelet { .. }
+            | Step::EndBeside
             | Step::EndPod { .. }
             | Step::AwaitApiServer
             | Step::Prove { .. }
@@ -307,6 +312,9 @@ impl Applier<'_> {
 
     fn remove(&mut self, path: &str) -> Result<()> {
         self.flush()?;
+        if path == manifest::beside::path() {
+            self.put_switch_back();
+        }
         self.files.remove(path).map_err(|error| failed(&error))?;
         self.inventory.erase(path);
         Ok(())
@@ -327,7 +335,7 @@ impl Applier<'_> {
         })
     }
 
-    async fn end_pod(&mut self, component: Component) -> Result<()> {
+    async fn end_pod(&mut self, component: Component, grace: u32) -> Result<()> {
         self.flush()?;
         let fail = |error: &crate::host::cri::CriError| {
             Error::new(Kind::Step, format!("cannot end the running {}", component.name())).because(error)
@@ -335,7 +343,7 @@ impl Applier<'_> {
         let cri = Cri::connect(&self.config.node.cri_socket).await.map_err(|error| fail(&error))?;
         for run in cri.static_pods().await.map_err(|error| fail(&error))? {
             if run.name == component.name() && run.is_alive() {
-                cri.end_pod(&run).await.map_err(|error| fail(&error))?;
+                cri.end_pod(&run, grace).await.map_err(|error| fail(&error))?;
                 host::fault::point("pod ended");
             }
         }

@@ -43,7 +43,7 @@ impl Applier<'_> {
         pods.dedup();
         self.kubelet(KubeletAction::Stop).await?;
         for component in pods {
-            self.end_pod(component).await?;
+            self.end_pod(component, 0).await?;
         }
         self.kubelet(KubeletAction::Restart).await?;
         self.prover().prove(components).await?;

@@ -223,17 +223,17 @@ impl Cri {
         Ok(())
     }
 
-    /// Ends a pod at once: its containers are killed without grace, then its sandbox is stopped.
+    /// Ends a pod: its containers are killed after `grace` seconds, then its sandbox is stopped.
     ///
-    /// A polite end costs etcd seconds and gains nothing: what it acknowledged is in its synced log.
-    pub async fn end_pod(&self, run: &PodRun) -> Result<(), CriError> {
+    /// Grace costs etcd seconds and gains nothing: what it acknowledged is in its synced log.
+    pub async fn end_pod(&self, run: &PodRun, grace: u32) -> Result<(), CriError> {
         for container in run.containers.iter().filter(|container| container.state == ContainerState::Running) {
             let _: proto::Empty = self
                 .call(
                     "RuntimeService",
                     "StopContainer",
-                    CALL,
-                    proto::StopContainerRequest { container_id: container.id.clone(), timeout: 0 },
+                    CALL + Duration::from_secs(grace.into()),
+                    proto::StopContainerRequest { container_id: container.id.clone(), timeout: grace.into() },
                 )
                 .await?;
         }

@@ -1,5 +1,7 @@
 //! One GET for a health probe, over TLS that is verified.
 
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::secret::Secret;
 
@@ -61,15 +64,40 @@ pub async fn health(host: &str, port: u16, path: &str, trust: &Trust) -> Health 
     fetch(host, port, path, trust).await.map_or_else(|health| health, |_| Health::Ready)
 }
 
-/// The body of `GET path` when the status is 200, else what came instead; within two seconds or [`Health::Silent`].
-pub async fn fetch(host: &str, port: u16, path: &str, trust: &Trust) -> Result<Bytes, Health> {
-    tokio::time::timeout(TIMEOUT, probe(host, port, path, trust)).await.unwrap_or(Err(Health::Silent))
+/// The same from a port below 1024, by which [`super::steer`] knows us; `nth` chooses the port.
+pub async fn privileged_health(host: &str, port: u16, path: &str, trust: &Trust, nth: u16) -> Health {
+    let answer = tokio::time::timeout(TIMEOUT, probe(connect_privileged(host, port, nth), host, path, trust));
+    answer.await.unwrap_or(Err(Health::Silent)).map_or_else(|health| health, |_| Health::Ready)
 }
 
-async fn probe(host: &str, port: u16, path: &str, trust: &Trust) -> Result<Bytes, Health> {
-    let stream = match tokio::net::TcpStream::connect((host, port)).await {
+/// The body of `GET path` when the status is 200, else what came instead; within two seconds or [`Health::Silent`].
+pub async fn fetch(host: &str, port: u16, path: &str, trust: &Trust) -> Result<Bytes, Health> {
+    let answer = tokio::time::timeout(TIMEOUT, probe(TcpStream::connect((host, port)), host, path, trust));
+    answer.await.unwrap_or(Err(Health::Silent))
+}
+
+async fn connect_privileged(host: &str, port: u16, nth: u16) -> io::Result<TcpStream> {
+    /// Lower ones belong to well-known services.
+    const PORTS: std::ops::Range<u16> = 600..1024;
+    let address = tokio::net::lookup_host((host, port)).await?.next().ok_or(io::ErrorKind::NotFound)?;
+    let own = PORTS.start + nth % (PORTS.end - PORTS.start);
+    let (socket, any) = match address {
+        SocketAddr::V4(_) => (TcpSocket::new_v4()?, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        SocketAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    socket.bind(SocketAddr::new(any, own))?;
+    socket.connect(address).await
+}
+
+async fn probe(
+    connection: impl Future<Output = io::Result<TcpStream>>,
+    host: &str,
+    path: &str,
+    trust: &Trust,
+) -> Result<Bytes, Health> {
+    let stream = match connection.await {
         Ok(stream) => stream,
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Err(Health::Refused),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(Health::Refused),
         Err(error) => return Err(Health::Broken(error.to_string())),
     };
     let tls = match trust {
@@ -93,7 +121,7 @@ async fn probe(host: &str, port: u16, path: &str, trust: &Trust) -> Result<Bytes
 /// The certificate that a server shows, in DER. Any is taken, but the server has to hold its key.
 pub async fn shown(host: &str, port: u16) -> Result<Vec<u8>, String> {
     let handshake = async {
-        let stream = tokio::net::TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(self_signed()?));
         // In TLS 1.3 a server that wants a client certificate says so only after it has shown its own.

@@ -43,9 +43,30 @@ pub fn read() -> Machine {
     }
 }
 
+/// Memory that is there for new processes without swapping (`MemAvailable`, proc(5)); 0 when nobody knows.
+pub fn free_memory_mib() -> u64 {
+    meminfo_mib("MemAvailable:").unwrap_or_default()
+}
+
+const TCP_MIGRATE_REQ: &str = "/proc/sys/net/ipv4/tcp_migrate_req";
+
+/// Whether connections move from a listening socket that closes to another one of its port; none on a kernel before 5.14.
+pub fn tcp_migrate_req() -> Option<String> {
+    std::fs::read_to_string(TCP_MIGRATE_REQ).ok().map(|text| text.trim().to_owned())
+}
+
+/// Sets it.
+pub fn set_tcp_migrate_req(value: &str) -> std::io::Result<()> {
+    if value.is_empty() { Ok(()) } else { std::fs::write(TCP_MIGRATE_REQ, value) }
+}
+
 fn memory_mib() -> Option<u64> {
+    meminfo_mib("MemTotal:")
+}
+
+fn meminfo_mib(field: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let line = text.lines().find(|line| line.starts_with(field))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
 }
 

@@ -19,6 +19,7 @@ pub mod ports;
 pub mod routes;
 pub mod service;
 pub mod signal;
+pub mod steer;
 pub mod tree;
 
 use std::time::{Duration, SystemTime};

@@ -14,6 +14,7 @@ use crate::layout;
 use crate::patch::Target;
 use crate::release;
 
+pub mod beside;
 mod check;
 mod context;
 mod inputs;

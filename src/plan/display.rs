@@ -30,7 +30,12 @@ impl fmt::Display for Step {
                 KubeletAction::Stop => "stop     the kubelet (containers go on)",
                 KubeletAction::Restart => "start    the kubelet",
             }),
-            Self::EndPod { component } => write!(f, "end      the running {}", component.name()),
+            Self::StartBeside => f.write_str("start    a second API server on the port of the first"),
+            Self::EndBeside => f.write_str("end      the second API server"),
+            Self::EndPod { component, grace: 0 } => write!(f, "end      the running {}", component.name()),
+            Self::EndPod { component, .. } => {
+                write!(f, "end      the running {}, which may finish its requests", component.name())
+            }
             Self::AwaitApiServer => f.write_str("await    the API server"),
             Self::Prove { components } => {
                 let names: Vec<_> = components.iter().map(|component| component.name()).collect();
@@ -108,6 +113,7 @@ impl fmt::Display for Plan {
             if text.is_empty() { "none".to_owned() } else { text }
         };
         writeln!(f, "static pods that start: {}", names(&self.starts))?;
-        write!(f, "static pods that restart: {}", names(&self.restarts))
+        write!(f, "static pods that restart: {}", names(&self.restarts))?;
+        self.way.iter().try_for_each(|way| write!(f, "\nkube-apiserver: {way}"))
     }
 }

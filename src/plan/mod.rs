@@ -8,6 +8,7 @@ mod inventory;
 mod pods;
 mod rollback;
 mod snapshot;
+mod way;
 
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ pub use diff::{Options, Renewal, plan};
 pub use inventory::{Entry, Inventory};
 pub use rollback::rollback;
 pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, Snapshot};
+pub use way::Way;
 
 use crate::cluster::Part;
 use crate::error::Problem;
@@ -114,10 +116,17 @@ pub enum Step {
         /// How.
         action: KubeletAction,
     },
+    /// Start a second API server on the port of the first, which answers while the first is replaced.
+    StartBeside,
+    /// End the second API server, once the first answers again.
+    EndBeside,
     /// End what runs of a static pod, through the container runtime, while the kubelet is stopped.
     EndPod {
         /// Whose.
         component: Component,
+        /// Seconds that it has to finish what it is doing.
+        #[serde(skip_serializing_if = "is_zero")]
+        grace: u32,
     },
     /// Wait until the API server answers; the static pods that need it come after.
     AwaitApiServer,
@@ -203,6 +212,9 @@ pub struct Plan {
     pub starts: Vec<Component>,
     /// Static pods that end and start again.
     pub restarts: Vec<Component>,
+    /// How the API server is replaced, when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
     /// Why the plan cannot be applied; existing files that do not fit and are not ours.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Problem>,
@@ -221,6 +233,11 @@ impl Plan {
             )
         })
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

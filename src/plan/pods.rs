@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::diff::{Planner, line_diff};
-use super::{Change, KubeletAction, Snapshot, Step};
+use super::{Change, KubeletAction, Snapshot, Step, Way};
 use crate::adopt;
 use crate::error::Result;
 use crate::manifest::{self, Component, Manifest};
@@ -21,7 +21,12 @@ pub(super) struct Readiness {
     ends: bool,
     /// Whether a container with the wanted digest runs.
     runs: bool,
+    /// The manifest that is wanted.
+    wanted: String,
 }
+
+/// The kubelet's own grace (`terminationGracePeriodSeconds`), for requests that are being answered.
+const GRACE: u32 = 30;
 
 /// A sandbox younger than this may still be starting its container.
 const STARTING_NANOSECONDS: i64 = 10_000_000_000;
@@ -36,7 +41,12 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
     for component in components {
         pods.push(readiness(planner, component)?);
     }
-    let scope = Scope { kubelet: wants.contains(&Want::Kubelet), kubelet_changes, proof: wants.contains(&Want::Proof) };
+    let scope = Scope {
+        kubelet: wants.contains(&Want::Kubelet),
+        kubelet_changes,
+        proof: wants.contains(&Want::Proof),
+        beside: planner.options.snapshot,
+    };
     arrange(planner, &pods, scope, |component, change| Step::WriteManifest { component, change });
     Ok(())
 }
@@ -50,6 +60,8 @@ pub(super) struct Scope {
     pub(super) kubelet_changes: bool,
     /// The pods are proven.
     pub(super) proof: bool,
+    /// A second API server may answer while the first is replaced.
+    pub(super) beside: bool,
 }
 
 /// Puts the steps into the order in which all of them come up soonest; `write` makes the step that changes a manifest.
@@ -87,6 +99,10 @@ pub(super) fn arrange(
     if planner.options.snapshot && pods.iter().any(replaces_etcd) {
         planner.plan.steps.push(Step::SnapshotEtcd);
     }
+    let beside = scope.beside && choose_way(planner, pods);
+    if beside {
+        planner.plan.steps.push(Step::StartBeside);
+    }
     if swap && running {
         planner.kubelet(KubeletAction::Stop);
     }
@@ -98,7 +114,8 @@ pub(super) fn arrange(
         .partition(|pod| pod.ends || pod.runs || matches!(pod.component, Component::Etcd | Component::ApiServer));
     write(planner, &first);
     for pod in first.iter().filter(|pod| pod.ends) {
-        planner.plan.steps.push(Step::EndPod { component: pod.component });
+        let grace = if beside && pod.component == Component::ApiServer { GRACE } else { 0 };
+        planner.plan.steps.push(Step::EndPod { component: pod.component, grace });
     }
     let healthy = planner.seen.kubelet.as_ref().is_some_and(crate::host::service::ServiceStatus::is_running);
     if planner.seen.kubelet.as_ref().is_some_and(|kubelet| kubelet.enabled == "disabled") {
@@ -106,6 +123,9 @@ pub(super) fn arrange(
     }
     if swap || scope.kubelet_changes || !healthy {
         planner.kubelet(KubeletAction::Restart);
+    }
+    if beside {
+        planner.plan.steps.push(Step::EndBeside);
     }
     let controllers_wait = later.iter().any(|pod| pod.change.is_some());
     let proves = scope.proof && !pods.is_empty();
@@ -117,6 +137,16 @@ pub(super) fn arrange(
         planner.plan.steps.push(Step::BindAdministrators);
         planner.plan.steps.push(Step::Prove { components: pods.iter().map(|pod| pod.component).collect() });
     }
+}
+
+/// Chooses the way in which the API server is replaced, if it is; true for the one beside the first.
+fn choose_way(planner: &mut Planner<'_>, pods: &[Readiness]) -> bool {
+    let ends = |component| pods.iter().find(|pod| pod.component == component && pod.ends && pod.change.is_some());
+    let Some(server) = ends(Component::ApiServer) else { return false };
+    let way = Way::choose(planner.seen, &server.wanted, ends(Component::Etcd).is_some());
+    let beside = way == Way::Beside;
+    planner.plan.way = Some(way);
+    beside
 }
 
 /// Has the ports compared with the files, when one that a component shows is replaced.
@@ -134,10 +164,16 @@ pub(super) fn served(planner: &mut Planner<'_>, proof: bool) {
 
 impl Readiness {
     /// Compares what runs with the digest that should; without one everything that runs has to end.
-    pub(super) fn of(component: Component, change: Option<Change>, digest: Option<&str>, seen: &Snapshot) -> Self {
+    pub(super) fn of(
+        component: Component,
+        change: Option<Change>,
+        digest: Option<&str>,
+        wanted: &str,
+        seen: &Snapshot,
+    ) -> Self {
         let runs = seen.alive(component).any(|run| is_running(run, digest));
         let ends = seen.alive(component).any(|run| has_to_end(run, digest, seen));
-        Self { component, change, ends, runs: runs && !ends }
+        Self { component, change, ends, runs: runs && !ends, wanted: wanted.to_owned() }
     }
 }
 
@@ -154,7 +190,7 @@ fn readiness(planner: &mut Planner<'_>, component: Component) -> Result<Readines
         planner.plan.kept.push(component.path());
     }
     let digest = change.is_none().then_some(adopted.as_deref().unwrap_or(&wanted.digest));
-    Ok(Readiness::of(component, change, digest, planner.seen))
+    Ok(Readiness::of(component, change, digest, &wanted.text, planner.seen))
 }
 
 /// What identifies a static pod that was adopted and runs as the configuration wants it: its manifest stays as another tool

@@ -47,11 +47,16 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Re
             if change.is_none() {
                 planner.plan.kept.push(component.path());
             }
-            Some(Readiness::of(component, change, Some(&digest), seen))
+            Some(Readiness::of(component, change, Some(&digest), "", seen))
         })
         .collect();
     let restore = |component: Component, change: Change| Step::Restore { path: component.path(), change };
-    pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true }, restore);
+    pods::arrange(
+        &mut planner,
+        &pods,
+        Scope { kubelet: true, kubelet_changes: kubelet, proof: true, beside: false },
+        restore,
+    );
     cluster::put_back(&mut planner)?;
     pods::served(&mut planner, true);
     Ok(planner.plan)

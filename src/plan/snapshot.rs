@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub objects: BTreeMap<String, serde_json::Value>,
     /// Bootstrap tokens in the cluster.
     pub tokens: Vec<TokenState>,
+    /// Memory that is free for more processes, MiB.
+    pub free_memory_mib: u64,
     /// What the manifests take from the node, with the digests of mounted files as they are now.
     pub inputs: NodeInputs,
 }

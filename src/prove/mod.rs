@@ -1,5 +1,6 @@
 //! The proof: that exactly what was rendered runs. A ladder per static pod, each rung meaning all below it.
 
+mod beside;
 pub mod ladder;
 pub(crate) mod probes;
 
@@ -51,6 +52,8 @@ pub struct Prover<'a> {
     /// Since when a mirror pod is missing that should have been made.
     missing_since: Option<Instant>,
     nudged: bool,
+    /// The digest of the second API server, while it is looked at in place of the first.
+    beside: Option<String>,
     /// When each mirror pod was last seen not Ready, Unix seconds.
     unready_at: BTreeMap<String, i64>,
 }
@@ -58,6 +61,8 @@ pub struct Prover<'a> {
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
+    /// Its container runs.
+    Running,
     /// The API server serves, so that what needs it may start.
     Serving,
     /// The top of the ladder.
@@ -71,6 +76,7 @@ const LAST_HOOK: &str = "500 poststarthook/rbac/bootstrap-roles failed";
 impl Goal {
     fn is_reached(self, progress: &Progress, view: &View) -> bool {
         match self {
+            Self::Running => progress.rung >= Some(Rung::Container),
             Self::Proven => progress.is_proven(),
             Self::Serving => {
                 let last_hook =
@@ -103,6 +109,7 @@ impl<'a> Prover<'a> {
             told: BTreeMap::new(),
             missing_since: None,
             nudged: false,
+            beside: None,
             unready_at: BTreeMap::new(),
         }
     }
@@ -220,6 +227,7 @@ impl<'a> Prover<'a> {
                 self.digests.insert(component, digest);
             }
         }
+        self.digests.extend(self.beside.clone().map(|digest| (Component::ApiServer, digest)));
         Ok(())
     }
 
@@ -241,7 +249,16 @@ impl<'a> Prover<'a> {
                 None => Err(format!("the container runtime does not answer at {}", self.config.node.cri_socket)),
             }
         };
-        let mut view = View { pods: pods.await, health: self.probes.last(), ..View::default() };
+        let mut pods: Result<Vec<PodRun>, _> = pods.await;
+        if self.beside.is_some()
+            && let Ok(pods) = &mut pods
+        {
+            pods.retain(|run| run.name != Component::ApiServer.name());
+            for run in pods.iter_mut().filter(|run| run.name == manifest::beside::BESIDE) {
+                Component::ApiServer.name().clone_into(&mut run.name);
+            }
+        }
+        let mut view = View { pods, health: self.probes.last(), ..View::default() };
         let serves = view.health.get(&Component::ApiServer).is_none_or(|health| *health == Health::Ready);
         if goal == Goal::Proven
             && serves

@@ -59,6 +59,13 @@ pub(crate) async fn ask(components: &[Component], config: &Config, authority: &s
     tasks.join_all().await.into_iter().collect()
 }
 
+/// Asks the second of two API servers, to which only we get.
+pub(crate) async fn ask_second(config: &Config, authority: &str, nth: u16) -> Health {
+    let (endpoint, trust) =
+        (manifest::endpoint(Component::ApiServer, config), trust(Component::ApiServer, config, authority));
+    http::privileged_health(&endpoint.host, endpoint.port, endpoint.readiness_path, &trust, nth).await
+}
+
 fn trust(component: Component, config: &Config, authority: &str) -> Trust {
     let has_certificate = |args: &[Arg]| args.iter().any(|arg| arg.name == "tls-cert-file");
     let cluster = &config.cluster;
