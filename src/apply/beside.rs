@@ -9,12 +9,12 @@ use crate::error::{Error, Kind, Problem, Result};
 use crate::event::Event;
 use crate::host;
 use crate::host::cri::Cri;
-use crate::host::{machine, steer};
+use crate::host::{machine, service, steer};
 use crate::manifest::{self, Component, beside};
 use crate::observe;
 
-/// How long the kubelet may take to end the second one: its grace of 30 s, and the moment in which it notices.
-const LONGEST: Duration = Duration::from_secs(45);
+/// How long the kubelet may take to end the second one: its grace, and a kubelet that is busy.
+const LONGEST: Duration = Duration::from_secs(20);
 
 impl Applier<'_> {
     /// Starts the second API server, from the manifest that the first is going to have, and waits until it answers.
@@ -45,7 +45,11 @@ impl Applier<'_> {
         self.flush()?;
         self.prover().await_both().await?;
         host::fault::point("both answer");
-        self.remove(&beside::path())?;
+        self.remove(&beside::path()).await
+    }
+
+    /// Waits until the kubelet, or who does it for it, has ended the second API server whose manifest is gone.
+    pub(super) async fn see_beside_end(&self) -> Result<()> {
         let fail = |error: &crate::host::cri::CriError| {
             Error::new(Kind::Step, format!("cannot see {} end", beside::BESIDE)).because(error)
         };
@@ -57,8 +61,8 @@ impl Applier<'_> {
                 let _ = steer::to_all(self.port());
                 return Ok(());
             };
-            self.interrupt.check()?;
-            if began.elapsed() > LONGEST {
+            let kubelet = service::status(service::KUBELET).await;
+            if began.elapsed() > LONGEST || !kubelet.is_ok_and(|kubelet| kubelet.is_running()) {
                 cri.end_pod(run, 0).await.map_err(|error| fail(&error))?;
             }
             host::sleep(Duration::from_millis(100)).await;

@@ -144,7 +144,7 @@ impl Applier<'_> {
             Step::SetMode { path, mode } => self.files.set_mode(path, *mode).map_err(|error| failed(&error)),
             Step::WriteManifest { component, .. } => self.write_manifest(*component),
             Step::Restore { path, .. } => self.restore(path),
-            Step::Remove { path } => self.remove(path),
+            Step::Remove { path } => self.remove(path).await,
             Step::DowngradeEtcd { minor } => downgrade::run(self.config, self.files, minor, self.reporter).await,
             Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now).await.map(drop),
             Step::Kubelet { action } => self.kubelet(*action).await,
@@ -310,12 +310,16 @@ impl Applier<'_> {
         Ok(())
     }
 
-    fn remove(&mut self, path: &str) -> Result<()> {
+    async fn remove(&mut self, path: &str) -> Result<()> {
         self.flush()?;
-        if path == manifest::beside::path() {
+        let beside = path == manifest::beside::path();
+        if beside {
             self.put_switch_back();
         }
         self.files.remove(path).map_err(|error| failed(&error))?;
+        if beside {
+            self.see_beside_end().await?;
+        }
         self.inventory.erase(path);
         Ok(())
     }

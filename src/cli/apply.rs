@@ -112,7 +112,7 @@ impl Change<'_> {
         preflight::check(&inputs, reporter.as_mut())?;
         let minor = from.input.config()?.cluster.version.minor;
         known_options(&config, &seen, minor, reporter.as_mut())?;
-        let options = Options { force: self.force, snapshot: true, renew: self.renew.clone() };
+        let options = Options { force: self.force, in_use: true, renew: self.renew.clone() };
         let plan = plan::plan(&wants, &config, &seen, options)?;
         init::refuse(&plan)?;
         if dry_run {

@@ -20,7 +20,7 @@ use super::ports;
 /// The first port that everybody may use.
 const UNPRIVILEGED: u32 = 1024;
 /// Offset of the network header, from `linux/filter.h`.
-const NETWORK: u32 = -0x10_0000_i32 as u32;
+const NETWORK: u32 = (-0x10_0000_i32).cast_unsigned();
 /// No group has so many sockets, and an index that does not exist means the hash.
 const NOBODY: u32 = 0xffff;
 

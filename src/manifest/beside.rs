@@ -12,6 +12,8 @@ use crate::layout;
 pub const BESIDE: &str = "kube-apiserver-beside";
 /// What the kernel's switch was before, in the second pod's annotations.
 const MIGRATE: &str = "kubekeel.io/tcp-migrate-req";
+/// An API server waits a minute for its watches, which never end by themselves; other requests are answered in this time.
+const GRACE_SECONDS: u32 = 5;
 const SHARING: &str = "--permit-port-sharing";
 
 /// Where its manifest is.
@@ -25,9 +27,9 @@ pub fn shares_port(manifest: &str) -> Option<bool> {
     let containers = pod["spec"]["containers"].as_array()?;
     let server = containers.iter().find(|container| container["name"] == Component::ApiServer.name())?;
     let words = ["command", "args"].into_iter().filter_map(|list| server[list].as_array()).flatten();
-    let flags = words.filter_map(Value::as_str).filter_map(|word| word.strip_prefix(SHARING));
+    let mut flags = words.filter_map(Value::as_str).filter_map(|word| word.strip_prefix(SHARING));
     // The last one counts; without a value it means true.
-    Some(matches!(flags.last(), Some("" | "=true" | "=1" | "=t" | "=T" | "=TRUE" | "=True")))
+    Some(matches!(flags.next_back(), Some("" | "=true" | "=1" | "=t" | "=T" | "=TRUE" | "=True")))
 }
 
 /// The second pod of a manifest: the same under another name, without what two pods cannot both have.
@@ -39,6 +41,7 @@ pub fn manifest(first: &str, migrate: &str) -> Option<String> {
     pod["metadata"]["name"] = json!(BESIDE);
     pod["metadata"]["labels"]["component"] = json!(BESIDE);
     pod["metadata"]["annotations"][MIGRATE] = json!(migrate);
+    pod["spec"]["terminationGracePeriodSeconds"] = json!(GRACE_SECONDS);
     for container in pod["spec"]["containers"].as_array_mut()? {
         if container["name"] == Component::ApiServer.name() {
             container["name"] = json!(BESIDE);

@@ -19,8 +19,8 @@ use crate::pki::{self, CertificateId, KubeconfigId, Renewable};
 pub struct Options {
     /// Replace files that we wrote and somebody edited.
     pub force: bool,
-    /// Save a snapshot of etcd before its static pod is replaced.
-    pub snapshot: bool,
+    /// The control plane is in use: etcd is saved before its pod is replaced, and the API goes on where it can.
+    pub in_use: bool,
     /// What gets a successor with a new key although it fits.
     pub renew: Renewal,
 }

@@ -25,8 +25,8 @@ pub(super) struct Readiness {
     wanted: String,
 }
 
-/// The kubelet's own grace (`terminationGracePeriodSeconds`), for requests that are being answered.
-const GRACE: u32 = 30;
+/// Seconds for requests that are being answered; an API server waits a minute for its watches, which never end by themselves.
+const GRACE: u32 = 5;
 
 /// A sandbox younger than this may still be starting its container.
 const STARTING_NANOSECONDS: i64 = 10_000_000_000;
@@ -41,12 +41,7 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
     for component in components {
         pods.push(readiness(planner, component)?);
     }
-    let scope = Scope {
-        kubelet: wants.contains(&Want::Kubelet),
-        kubelet_changes,
-        proof: wants.contains(&Want::Proof),
-        beside: planner.options.snapshot,
-    };
+    let scope = Scope { kubelet: wants.contains(&Want::Kubelet), kubelet_changes, proof: wants.contains(&Want::Proof) };
     arrange(planner, &pods, scope, |component, change| Step::WriteManifest { component, change });
     Ok(())
 }
@@ -60,8 +55,6 @@ pub(super) struct Scope {
     pub(super) kubelet_changes: bool,
     /// The pods are proven.
     pub(super) proof: bool,
-    /// A second API server may answer while the first is replaced.
-    pub(super) beside: bool,
 }
 
 /// Puts the steps into the order in which all of them come up soonest; `write` makes the step that changes a manifest.
@@ -96,10 +89,11 @@ pub(super) fn arrange(
     let stuck = pods.iter().any(|pod| pod.change.is_none() && !pod.runs) && !pods.is_empty();
     let swap = pods.iter().any(|pod| pod.ends) || (running && stuck);
     let replaces_etcd = |pod: &Readiness| pod.component == Component::Etcd && pod.ends && pod.change.is_some();
-    if planner.options.snapshot && pods.iter().any(replaces_etcd) {
+    if planner.options.in_use && pods.iter().any(replaces_etcd) {
         planner.plan.steps.push(Step::SnapshotEtcd);
     }
-    let beside = scope.beside && choose_way(planner, pods);
+    // A way back is taken when something is wrong, so it is the shortest one.
+    let beside = planner.options.in_use && choose_way(planner, pods);
     if beside {
         planner.plan.steps.push(Step::StartBeside);
     }

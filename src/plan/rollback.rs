@@ -51,12 +51,7 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Re
         })
         .collect();
     let restore = |component: Component, change: Change| Step::Restore { path: component.path(), change };
-    pods::arrange(
-        &mut planner,
-        &pods,
-        Scope { kubelet: true, kubelet_changes: kubelet, proof: true, beside: false },
-        restore,
-    );
+    pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true }, restore);
     cluster::put_back(&mut planner)?;
     pods::served(&mut planner, true);
     Ok(planner.plan)

@@ -27,6 +27,7 @@ impl Prover<'_> {
 
     /// Waits until two listen on the API server's port and the second of them answers well.
     pub async fn await_both(&mut self) -> Result<()> {
+        self.port_is_shared = true;
         let began = Instant::now();
         let (mut seen, mut nth) = (Health::Refused, 0);
         loop {

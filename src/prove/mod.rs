@@ -54,6 +54,8 @@ pub struct Prover<'a> {
     nudged: bool,
     /// The digest of the second API server, while it is looked at in place of the first.
     beside: Option<String>,
+    /// Whether two API servers share their port, so that one keeps it from nobody.
+    port_is_shared: bool,
     /// When each mirror pod was last seen not Ready, Unix seconds.
     unready_at: BTreeMap<String, i64>,
 }
@@ -110,6 +112,7 @@ impl<'a> Prover<'a> {
             missing_since: None,
             nudged: false,
             beside: None,
+            port_is_shared: false,
             unready_at: BTreeMap::new(),
         }
     }
@@ -191,7 +194,7 @@ impl<'a> Prover<'a> {
             self.interrupt.check()?;
             self.nudge(components, &view).await;
             if began.elapsed() >= next_diagnosis {
-                let evidence = evidence::collect(
+                let mut evidence = evidence::collect(
                     self.config,
                     self.files,
                     self.cri.as_ref(),
@@ -200,6 +203,8 @@ impl<'a> Prover<'a> {
                     began.elapsed(),
                 )
                 .await;
+                let shared = |component| self.port_is_shared && component == Component::ApiServer;
+                evidence.taken_ports.retain(|(component, ..)| !shared(*component));
                 if let Some(diagnosis) = diagnose::certain(&evidence) {
                     return Err(failure(Kind::Step, "the control plane does not come up", Some(diagnosis)));
                 }

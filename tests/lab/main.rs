@@ -6,6 +6,7 @@
 
 mod adopt;
 mod apply;
+mod beside;
 mod certs;
 mod cluster;
 #[path = "../unit/difference.rs"]
