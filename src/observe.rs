@@ -189,7 +189,7 @@ pub fn paths(config: &Config) -> impl Iterator<Item = (String, bool)> {
     let mut open =
         vec![layout::KUBELET_CONFIG.to_owned(), layout::KUBELET_INSTANCE_CONFIG.into(), layout::KUBELET_FLAGS.into()];
     open.extend(Component::ALL.map(Component::path));
-    open.push(manifest::beside::path());
+    open.extend([manifest::beside::path(), manifest::unpack::path()]);
     let mut secret = vec![pki_path(config, "sa.key"), pki_path(config, "sa.pub")];
     secret.extend(KubeconfigId::ALL.map(|id| layout::kubeconfig(id.file())));
     for id in CertificateId::ALL {

@@ -46,8 +46,8 @@ build_kubernetes() { # MINOR
 
 build_tools() {
   local containerd=github.com/containerd/containerd/v2/cmd cni=github.com/containernetworking/plugins/plugins
-  build_module etcd-3.7 tools go.etcd.io/etcd/server/v3=etcd-3.7.0-0
-  build_module etcd-3.6 tools go.etcd.io/etcd/server/v3=etcd-3.6.8-0
+  build_module etcd-3.7 tools go.etcd.io/etcd/server/v3=etcd-3.7.0-0 go.etcd.io/etcd/etcdutl/v3=etcdutl-3.7.0-0
+  build_module etcd-3.6 tools go.etcd.io/etcd/server/v3=etcd-3.6.8-0 go.etcd.io/etcd/etcdutl/v3=etcdutl-3.6.8-0
   build_module containerd tools $containerd/containerd $containerd/containerd-shim-runc-v2 $containerd/ctr
   build_module cni tools $cni/main/bridge $cni/main/loopback $cni/ipam/host-local $cni/meta/portmap
   build_module coredns tools ./coredns=coredns
@@ -62,7 +62,7 @@ build_pause() {
 }
 
 # image OUT REFERENCE BINARY NAME [PROGRAM...]: a docker-archive image of one layer with one static binary as its
-# entrypoint, and with programs of the node's root file system beside it.
+# entrypoint, and beside it programs of the node's root file system, or NAME=BINARY.
 image() {
   local out=$1 reference=$2 binary=$3 name=$4 work layer config; shift 4
   [ "$out" -nt "$binary" ] && return
@@ -70,6 +70,10 @@ image() {
   mkdir -p "$work/layer/usr/local/bin" "$work/layer/etc"
   mkdir -m 1777 "$work/layer/tmp"
   cp "$binary" "$work/layer/usr/local/bin/$name"
+  while [[ ${1:-} = *=* ]]; do
+    cp "${1#*=}" "$work/layer/usr/local/bin/${1%%=*}"
+    shift
+  done
   [ $# = 0 ] || copy_programs "$work/layer" "$@"
   tar --sort=name --mtime=@0 --owner=0 --group=0 -C "$work/layer" -cf "$work/layer.tar" .
   layer=$(sha256sum "$work/layer.tar" | cut -d' ' -f1)
@@ -103,8 +107,10 @@ build_images() {
   mkdir -p "$LAB/images"
   image "$LAB/images/pause.tar" registry.k8s.io/pause:3.10.2 "$LAB/bin/tools/pause" pause
   image "$LAB/images/coredns.tar" registry.k8s.io/coredns/coredns:v1.14.6 "$LAB/bin/tools/coredns" coredns
-  image "$LAB/images/etcd-3.7.tar" registry.k8s.io/etcd:3.7.0-0 "$LAB/bin/tools/etcd-3.7.0-0" etcd
-  image "$LAB/images/etcd-3.6.tar" registry.k8s.io/etcd:3.6.8-0 "$LAB/bin/tools/etcd-3.6.8-0" etcd
+  image "$LAB/images/etcd-3.7.tar" registry.k8s.io/etcd:3.7.0-0 "$LAB/bin/tools/etcd-3.7.0-0" etcd \
+    "etcdutl=$LAB/bin/tools/etcdutl-3.7.0-0"
+  image "$LAB/images/etcd-3.6.tar" registry.k8s.io/etcd:3.6.8-0 "$LAB/bin/tools/etcd-3.6.8-0" etcd \
+    "etcdutl=$LAB/bin/tools/etcdutl-3.6.8-0"
   for minor in 1.37 1.36; do
     for component in kube-apiserver kube-controller-manager kube-scheduler; do
       [ -x "$LAB/bin/$minor/$component" ] || continue

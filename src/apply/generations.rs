@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::restore::EtcdData;
 use crate::config::Input;
 use crate::error::{Error, Kind, Result};
 use crate::generation::{Generation, Saved};
@@ -33,6 +34,9 @@ pub struct Pending {
     pub from: u32,
     /// What makes the change.
     pub command: String,
+    /// What etcd held, when the change puts something else in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_data: Option<EtcdData>,
 }
 
 fn path(number: u32) -> String {

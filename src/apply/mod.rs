@@ -7,7 +7,9 @@ mod downgrade;
 mod generations;
 mod import;
 mod keys;
+mod kubelet;
 mod pki;
+mod restore;
 mod served;
 pub(crate) mod snapshot;
 mod timer;
@@ -26,19 +28,19 @@ use crate::generation::Generation;
 use crate::host;
 use crate::host::cri::Cri;
 use crate::host::fs::{Files, Publish};
-use crate::host::service::{self, ServiceError};
 use crate::host::signal::Interrupt;
 use crate::layout;
 use crate::manifest::{self, Component};
 use crate::observe;
 use crate::pki::{CertificateId, Issuer, KubeconfigId, Renewable};
-use crate::plan::{Inventory, KubeletAction, Plan, Snapshot, Step};
+use crate::plan::{Inventory, Plan, Snapshot, Step};
 use crate::prove::Prover;
 use crate::token::{CertificateKey, Token};
 use keys::KeyPool;
 
 pub use generations::Generations;
 pub use import::{Signed, signed};
+pub use restore::EtcdData;
 pub use timer::{Schedule, install_timer, remove_timer};
 pub use transaction::Transaction;
 pub use watchdog::watch;
@@ -146,6 +148,8 @@ impl Applier<'_> {
             Step::Restore { path, .. } => self.restore(path),
             Step::Remove { path } => self.remove(path).await,
             Step::DowngradeEtcd { minor } => downgrade::run(self.config, self.files, minor, self.reporter).await,
+            Step::UnpackSnapshot { snapshot, directory } => self.unpack_snapshot(snapshot, directory).await,
+            Step::SwapEtcdData { directory } => self.swap_etcd_data(directory),
             Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now).await.map(drop),
             Step::Kubelet { action } => self.kubelet(*action).await,
             Step::StartBeside => self.start_beside().await,
@@ -239,9 +243,11 @@ impl Applier<'_> {
             Step::RotateKubeletCertificate => vec![layout::kubeconfig(KubeconfigId::Kubelet.file())],
             Step::WriteManifest { component, .. } => vec![component.path()],
             Step::StartBeside => vec![manifest::beside::path()],
+            Step::UnpackSnapshot { .. } => vec![manifest::unpack::path()],
             Step::SetMode { .. }
             | Step::Remove { .. }
             | Step::SnapshotEtcd
+            | Step::SwapEtcdData { .. }
             | Step::DowngradeEtcd { .. }
             | Step::Kubelet { .. }
             | Step::EndBeside
@@ -324,21 +330,6 @@ impl Applier<'_> {
         Ok(())
     }
 
-    async fn kubelet(&mut self, action: KubeletAction) -> Result<()> {
-        self.flush()?;
-        let unit = service::KUBELET;
-        let result = match action {
-            KubeletAction::Enable => service::control("enable", unit).await,
-            KubeletAction::Stop => service::control("stop", unit).await,
-            KubeletAction::Restart => restart_kubelet().await,
-        };
-        result.map_err(|error: ServiceError| {
-            Error::new(Kind::Step, "the init system did not do as told")
-                .because(&error)
-                .hint("read `journalctl -u kubelet`")
-        })
-    }
-
     async fn end_pod(&mut self, component: Component, grace: u32) -> Result<()> {
         self.flush()?;
         let fail = |error: &crate::host::cri::CriError| {
@@ -377,18 +368,6 @@ impl Applier<'_> {
             () = &mut prepare => ready.await,
         }
     }
-}
-
-async fn restart_kubelet() -> Result<(), ServiceError> {
-    let status = service::status(service::KUBELET).await?;
-    if status.needs_reload {
-        service::reload().await?;
-    }
-    if status.active == "failed" {
-        // A unit that gave up after too many starts has to be forgiven first.
-        service::control("reset-failed", service::KUBELET).await?;
-    }
-    service::control("restart", service::KUBELET).await
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> Error {

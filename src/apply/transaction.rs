@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::generations::{Generations, Pending};
+use super::restore::{self, EtcdData};
 use super::watchdog;
 use crate::config::{Config, Input};
 use crate::error::{Error, Result};
@@ -32,6 +33,8 @@ pub struct Transaction<'a> {
     pub began: Instant,
     /// How long the new pods have to go on running before they are kept.
     pub min_ready: Duration,
+    /// What etcd held, when the change puts something else in its place.
+    pub etcd_data: Option<EtcdData>,
     /// Safe points of the way there; the way back has none.
     pub interrupt: &'a Interrupt,
 }
@@ -46,7 +49,8 @@ impl Transaction<'_> {
         if plan.changes_anything() {
             watchdog::arm(self.files, &mut seen.inventory).await?;
             watchdog::release().await?;
-            generations.begin(&Pending { from: self.from.number, command: self.command.clone() })?;
+            let (from, command) = (self.from.number, self.command.clone());
+            generations.begin(&Pending { from, command, etcd_data: self.etcd_data.clone() })?;
         }
         let applied = super::apply(plan, &seen, self.config, self.files, self.interrupt, reporter, self.to).await;
         // Keeping the generation belongs to the change: what cannot be put back later must not stay.
@@ -65,7 +69,7 @@ impl Transaction<'_> {
         };
         let number = self.from.number;
         reporter.event(&Event::RollBack { generation: number, because: reason(&error) });
-        match put_back(self.from, self.files, reporter).await {
+        match put_back(self.from, self.etcd_data.as_ref(), self.files, reporter).await {
             Ok(()) => {
                 generations.end()?;
                 Err(error.hint(format!("generation {number} was put back and is proven to run")))
@@ -99,8 +103,14 @@ fn reason(error: &Error) -> String {
 }
 
 /// Puts a generation back and proves it.
-pub(super) async fn put_back(generation: &Generation, files: &Files, reporter: &mut dyn Reporter) -> Result<()> {
+pub(super) async fn put_back(
+    generation: &Generation,
+    etcd_data: Option<&EtcdData>,
+    files: &Files,
+    reporter: &mut dyn Reporter,
+) -> Result<()> {
     let config = generation.input.config()?;
+    restore::put_back(etcd_data, &config, files).await?;
     let seen = observe::observe(&config, files).await?;
     let plan = plan::rollback(generation, &config, &seen)?;
     // Whoever interrupted the way there does not want to stand between two generations.

@@ -103,7 +103,7 @@ async fn finish(generations: &Generations<'_>, files: &Files, reporter: &mut dyn
     if !finished {
         let because = format!("`{}` was not finished", pending.command);
         reporter.event(&Event::RollBack { generation: pending.from, because });
-        put_back(&generations.load(pending.from)?, files, reporter).await?;
+        put_back(&generations.load(pending.from)?, pending.etcd_data.as_ref(), files, reporter).await?;
     }
     generations.end()?;
     Ok((!finished).then_some(pending.from))

@@ -134,6 +134,7 @@ impl Change<'_> {
             files: &files,
             began,
             min_ready: self.min_ready,
+            etcd_data: None,
             interrupt: &interrupt,
         };
         let result = transaction.run(&plan, &seen, reporter.as_mut()).await;

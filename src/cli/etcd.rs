@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::{Global, Output, completion, output};
+use super::{Global, Output, completion, output, restore};
 use crate::apply::snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::host;
@@ -18,7 +18,8 @@ Examples:
   kubekeel etcd snapshot save                    one more among those that are kept on this node
   kubekeel etcd snapshot save /backup/etcd.db    to a file of yours
   kubekeel etcd snapshot list                    what is kept, and whether it is whole
-  kubekeel etcd snapshot verify /backup/etcd.db";
+  kubekeel etcd snapshot verify /backup/etcd.db
+  kubekeel etcd snapshot restore /backup/etcd.db --dry-run";
 
 /// What is done with snapshots.
 #[derive(Debug, Clone, Subcommand)]
@@ -29,6 +30,8 @@ enum Action {
     List,
     /// Reads a snapshot through and says whether it is whole
     Verify(Whole),
+    /// Puts what a snapshot holds in the place of what etcd holds, proves it, or puts back what etcd held
+    Restore(Restore),
 }
 
 /// Where to.
@@ -47,9 +50,23 @@ struct Whole {
     file: PathBuf,
 }
 
+/// Which, and whether that is meant.
+#[derive(Debug, Clone, Args)]
+struct Restore {
+    /// The snapshot
+    #[arg(value_name = "FILE", add = ArgValueCandidates::new(completion::snapshots))]
+    file: PathBuf,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
 pub(super) fn command() -> Command {
     let snapshot = Action::augment_subcommands(Command::new("snapshot"))
-        .about("Saves, lists and verifies snapshots of etcd")
+        .about("Saves, lists, verifies and restores snapshots of etcd")
         .after_help(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true);
@@ -71,6 +88,9 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     match action {
         Action::Save(File { file }) => save(file, &files, global.output).await,
         Action::List => list(&files, global.output),
+        Action::Restore(Restore { file, dry_run, yes }) => {
+            restore::run(global, &restore::Restore { path: absolute(&file)?, dry_run, yes }).await
+        }
         Action::Verify(Whole { file }) => {
             let path = absolute(&file)?;
             let findings = snapshot::verify(&path, &files)?;

@@ -18,6 +18,7 @@ mod patches;
 mod render;
 mod report;
 mod reset;
+mod restore;
 mod rollback;
 mod status;
 mod token;

@@ -76,6 +76,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         files: &files,
         began,
         min_ready: super::apply::min_ready(matches),
+        etcd_data: None,
         interrupt: &interrupt,
     };
     let result = transaction.run(&plan, &seen, reporter.as_mut()).await;

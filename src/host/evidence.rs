@@ -81,7 +81,7 @@ fn external_etcd(config: &Config) -> Vec<String> {
     members.filter_map(|member| Some(member.url.split_once("://")?.1.trim_end_matches('/').to_owned())).collect()
 }
 
-fn log(runs: &[PodRun]) -> Vec<String> {
+pub(crate) fn log(runs: &[PodRun]) -> Vec<String> {
     let containers = runs.iter().flat_map(|run| &run.containers);
     for container in containers.filter(|container| !container.log_path.is_empty()) {
         let Ok(bytes) = std::fs::read(&container.log_path) else { continue };

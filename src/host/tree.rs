@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
@@ -77,6 +77,33 @@ pub enum Entry {
 }
 
 impl Files {
+    /// The inode of a directory, by which it is known under any name; none when there is no such directory.
+    pub fn inode(&self, path: &str) -> Result<Option<u64>, FileError> {
+        match rustix::fs::lstat(self.inside(path)) {
+            Ok(stat) => Ok((FileType::from_raw_mode(stat.st_mode) == FileType::Directory).then_some(stat.st_ino)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(source) => Err(FileError { path: path.into(), action: "inspect", source: source.into() }),
+        }
+    }
+
+    /// Lets two directories of one file system swap their names, in one step; when one is missing the other gets its name.
+    pub fn swap(&self, one: &str, other: &str) -> Result<(), FileError> {
+        let fail = |source: Errno| FileError { path: one.into(), action: "swap", source: source.into() };
+        let (from, to) = match (self.inode(one)?, self.inode(other)?) {
+            (None, _) => (other, one),
+            _ => (one, other),
+        };
+        let both = self.inode(to)?.is_some();
+        let flags = if both { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+        rustix::fs::renameat_with(CWD, self.inside(from), CWD, self.inside(to), flags).map_err(fail)?;
+        for path in [one, other] {
+            let (parent, _) = path.rsplit_once('/').unwrap_or_default();
+            let directory = rustix::fs::open(self.inside(parent), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            rustix::fs::fsync(directory.map_err(fail)?).map_err(fail)?;
+        }
+        Ok(())
+    }
+
     /// What stands at a path, without following it; `None` when nothing does.
     pub fn entry(&self, path: &str) -> Option<Entry> {
         let kind = std::fs::symlink_metadata(self.inside(path)).ok()?.file_type();

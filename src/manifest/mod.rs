@@ -22,6 +22,7 @@ mod patched;
 mod probe;
 mod served;
 mod template;
+pub mod unpack;
 pub(crate) mod yaml;
 
 pub use check::{DIGEST_ANNOTATION, FILES_ANNOTATION, Read, ReadError, digest, is_same_document, read};

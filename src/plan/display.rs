@@ -25,6 +25,8 @@ impl fmt::Display for Step {
             Self::Remove { path } => write!(f, "remove   {path}"),
             Self::SnapshotEtcd => f.write_str("save     a snapshot of etcd"),
             Self::DowngradeEtcd { minor } => write!(f, "take     etcd's data back to what etcd {minor} reads"),
+            Self::UnpackSnapshot { snapshot, directory } => write!(f, "unpack   {snapshot} into {directory}"),
+            Self::SwapEtcdData { directory } => write!(f, "swap     etcd's data for that in {directory}"),
             Self::Kubelet { action } => f.write_str(match action {
                 KubeletAction::Enable => "enable   the kubelet",
                 KubeletAction::Stop => "stop     the kubelet (containers go on)",

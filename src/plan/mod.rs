@@ -6,6 +6,7 @@ mod diff;
 mod display;
 mod inventory;
 mod pods;
+mod restore;
 mod rollback;
 mod snapshot;
 mod way;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use diff::{Options, Renewal, plan};
 pub use inventory::{Entry, Inventory};
+pub use restore::restore;
 pub use rollback::rollback;
 pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, Snapshot};
 pub use way::Way;
@@ -110,6 +112,18 @@ pub enum Step {
     DowngradeEtcd {
         /// That minor, `3.6`.
         minor: String,
+    },
+    /// Unpack a snapshot of etcd into a new directory, beside what etcd holds.
+    UnpackSnapshot {
+        /// The snapshot.
+        snapshot: String,
+        /// The directory.
+        directory: String,
+    },
+    /// Put the unpacked data in the place of etcd's, whose own goes where that was.
+    SwapEtcdData {
+        /// The directory that was unpacked.
+        directory: String,
     },
     /// Drive the kubelet's unit.
     Kubelet {

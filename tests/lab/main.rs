@@ -24,6 +24,7 @@ mod lint;
 mod node;
 mod oracle;
 mod reset;
+mod restore;
 #[path = "../unit/sample.rs"]
 mod sample;
 mod smoke;
