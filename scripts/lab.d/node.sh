@@ -19,27 +19,45 @@ node_up() { # NAME MINOR BINARY WITH_IMAGES
   connect "$name" "$octet"
   populate "$name" "$octet" "$minor" "$binary"
   oci_config "$name" > "$node/config.json"
+  node_boot "$name"
+  echo "$network.$octet"
+}
+
+node_boot() { # NAME
+  local name=$1 node=$LAB/nodes/$1
   # shellcheck disable=SC2016
   unshare --mount --propagation private bash -c '
     mount -t overlay overlay -o "lowerdir=$1/rootfs,upperdir=$2/upper,workdir=$2/work" "$2/root" &&
     exec runc --root "$3" run --detach --bundle "$2" "$4"' - "$LAB" "$node" "$run/runc" "$name" \
     > "$node/console.log" 2>&1 < /dev/null || { cat "$node/console.log" >&2; return 1; }
   await 30 runc exec "$name" ctr version
-  echo "$network.$octet"
+}
+
+# node_reboot NAME: a power loss and the boot after it. Everything dies at once; files, network and address stay.
+node_reboot() {
+  [ -d "$LAB/nodes/$1/upper" ] || { say "no node: '$1'"; return 3; }
+  runc delete --force "$1"
+  remove_groups "$1"
+  node_boot "$1"
 }
 
 node_down() { # NAME
-  local name=$1 claim group
+  local name=$1 claim
   runc delete --force "$name" 2> /dev/null || true
   [ ! -e "/run/netns/kk-$name" ] || ip netns delete "kk-$name"
   for claim in "$run"/addresses/*; do
     [ "$(cat "$claim" 2> /dev/null)" != "$name" ] || rm -f "$claim"
   done
-  for group in /sys/fs/cgroup/*/kubekeel-lab/"$name" /sys/fs/cgroup/kubekeel-lab/"$name"; do
+  remove_groups "$name"
+  rm -rf "${LAB:?}/nodes/$name"
+}
+
+remove_groups() { # NAME
+  local group
+  for group in /sys/fs/cgroup/*/kubekeel-lab/"$1" /sys/fs/cgroup/kubekeel-lab/"$1"; do
     # The last processes may still be leaving.
     [ ! -d "$group" ] || await 10 find "$group" -depth -type d -exec rmdir {} + || true
   done
-  rm -rf "${LAB:?}/nodes/$name"
 }
 
 # network_down: what is left when no node of any lab is.

@@ -37,6 +37,9 @@ pub struct Pending {
     /// What etcd held, when the change puts something else in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etcd_data: Option<EtcdData>,
+    /// The snapshot that etcd gets when it has to go back to an older minor and cannot read what the newer one wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
 }
 
 fn path(number: u32) -> String {
@@ -144,7 +147,7 @@ impl<'a> Generations<'a> {
 
     /// Records that a change begins.
     pub fn begin(&self, pending: &Pending) -> Result<()> {
-        // Two plain fields cannot fail to serialise.
+        // Plain fields cannot fail to serialise.
         self.publish(layout::PENDING, Zeroizing::new(serde_json::to_vec(pending).unwrap_or_default()))
     }
 

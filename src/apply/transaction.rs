@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use super::generations::{Generations, Pending};
 use super::restore::{self, EtcdData};
-use super::watchdog;
+use super::{snapshot, watchdog};
 use crate::config::{Config, Input};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::event::{Event, Reporter};
 use crate::generation::Generation;
 use crate::host::fs::Files;
 use crate::host::signal::Interrupt;
+use crate::manifest::Component;
 use crate::observe;
-use crate::plan::{self, Plan, Snapshot};
+use crate::plan::{self, Plan, Snapshot, Step};
 use crate::prove::Prover;
 
 /// A change to a node with a proven generation.
@@ -46,11 +47,12 @@ impl Transaction<'_> {
     pub async fn run(&self, plan: &Plan, seen: &Snapshot, reporter: &mut dyn Reporter) -> Result<u32> {
         let generations = Generations::new(self.files);
         let mut seen = seen.clone();
+        let (from, command) = (self.from.number, self.command.clone());
+        let pending = Pending { from, command, etcd_data: self.etcd_data.clone(), snapshot: None };
         if plan.changes_anything() {
             watchdog::arm(self.files, &mut seen.inventory).await?;
             watchdog::release().await?;
-            let (from, command) = (self.from.number, self.command.clone());
-            generations.begin(&Pending { from, command, etcd_data: self.etcd_data.clone() })?;
+            generations.begin(&pending)?;
         }
         let applied = super::apply(plan, &seen, self.config, self.files, self.interrupt, reporter, self.to).await;
         // Keeping the generation belongs to the change: what cannot be put back later must not stay.
@@ -69,10 +71,11 @@ impl Transaction<'_> {
         };
         let number = self.from.number;
         reporter.event(&Event::RollBack { generation: number, because: reason(&error) });
-        match put_back(self.from, self.etcd_data.as_ref(), self.files, reporter).await {
-            Ok(()) => {
+        match Box::pin(put_back(self.from, pending, self.files, reporter)).await {
+            Ok(lost) => {
                 generations.end()?;
-                Err(error.hint(format!("generation {number} was put back and is proven to run")))
+                let error = error.hint(format!("generation {number} was put back and is proven to run"));
+                Err(lost.into_iter().fold(error, Error::hint))
             }
             Err(second) => Err(error
                 .because(&second)
@@ -102,17 +105,38 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// Puts a generation back and proves it.
+/// Puts a generation back and proves it; gives what that lost, when it lost something.
 pub(super) async fn put_back(
     generation: &Generation,
-    etcd_data: Option<&EtcdData>,
+    mut pending: Pending,
     files: &Files,
     reporter: &mut dyn Reporter,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let config = generation.input.config()?;
-    restore::put_back(etcd_data, &config, files).await?;
+    restore::put_back(pending.etcd_data.as_ref(), &config, files).await?;
     let seen = observe::observe(&config, files).await?;
     let plan = plan::rollback(generation, &config, &seen)?;
+    // A newer etcd was put in place, and before that the change took a snapshot. Recorded, because whoever goes on after a death
+    // finds the older etcd's manifest in place.
+    if plan.steps.iter().any(|step| matches!(step, Step::DowngradeEtcd { .. })) && pending.snapshot.is_none() {
+        pending.snapshot = snapshot::kept(files)?.pop();
+        Generations::new(files).begin(&pending)?;
+    }
     // Whoever interrupted the way there does not want to stand between two generations.
-    super::apply(&plan, &seen, &config, files, &Interrupt::default(), reporter, Some(generation)).await.map(drop)
+    let never = Interrupt::default();
+    let applied = Box::pin(super::apply(&plan, &seen, &config, files, &never, reporter, Some(generation))).await;
+    let (error, snapshot) = match (applied, pending.snapshot) {
+        (Ok(_), _) => return Ok(None),
+        (Err(error), Some(snapshot)) if is_of_etcd(&error) => (error, snapshot),
+        (Err(error), _) => return Err(error),
+    };
+    let lost = format!("etcd holds what {snapshot} holds: what was written after it is lost ({})", reason(&error));
+    reporter.event(&Event::Warning { problem: Problem::new("etcd", lost.clone()) });
+    let seen = observe::observe(&config, files).await?;
+    let plan = plan::restore(&snapshot, &config, &seen);
+    Box::pin(super::apply(&plan, &seen, &config, files, &never, reporter, None)).await.map(|_| Some(lost))
+}
+
+fn is_of_etcd(error: &Error) -> bool {
+    error.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.component == Component::Etcd.name())
 }

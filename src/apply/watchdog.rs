@@ -100,11 +100,12 @@ async fn finish(generations: &Generations<'_>, files: &Files, reporter: &mut dyn
     let Some(pending) = generations.pending()? else { return Ok(None) };
     // A change that was proven and kept had only its record left to remove.
     let finished = generations.numbers()?.last().is_some_and(|newest| *newest > pending.from);
+    let from = pending.from;
     if !finished {
         let because = format!("`{}` was not finished", pending.command);
         reporter.event(&Event::RollBack { generation: pending.from, because });
-        put_back(&generations.load(pending.from)?, pending.etcd_data.as_ref(), files, reporter).await?;
+        put_back(&generations.load(pending.from)?, pending, files, reporter).await?;
     }
     generations.end()?;
-    Ok((!finished).then_some(pending.from))
+    Ok((!finished).then_some(from))
 }

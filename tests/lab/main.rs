@@ -23,6 +23,7 @@ mod kill;
 mod lint;
 mod node;
 mod oracle;
+mod put_back;
 mod reset;
 mod restore;
 #[path = "../unit/sample.rs"]

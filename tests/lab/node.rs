@@ -156,8 +156,10 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let journal = self.exec(&["journalctl", "--no-pager", "-n", "60", "-u", "kubelet", "-u", "containerd"]);
-            eprintln!("--- the last words of {}\n{}", self.name, journal.stdout);
+            for units in [["-u", "kubelet", "-u", "containerd"], ["-u", "kubekeel-watchdog", "--output", "cat"]] {
+                let journal = self.exec(&[&["journalctl", "--no-pager", "-n", "60"], &units[..]].concat());
+                eprintln!("--- the last words of {}\n{}", self.name, journal.stdout);
+            }
         }
         if std::env::var_os("KUBEKEEL_LAB_KEEP").is_some() {
             eprintln!("kept: scripts/lab shell {0}; scripts/lab down {0}", self.name);
