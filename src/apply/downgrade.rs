@@ -14,6 +14,19 @@ use crate::host::fs::Files;
 const EVERY: Duration = Duration::from_millis(100);
 const ATTEMPTS: u32 = 300;
 
+/// Waits for an etcd that the kubelet is about to start; true when it answers now and did not at first.
+pub(super) async fn wait_for_etcd(config: &Config, files: &Files) -> bool {
+    for attempt in 0..ATTEMPTS {
+        if let Ok(etcd) = snapshot::connect(config, files).await
+            && etcd.status().await.is_ok()
+        {
+            return attempt > 0;
+        }
+        host::sleep(EVERY).await;
+    }
+    false
+}
+
 /// Has etcd write only what `minor` (`3.6`) can read, and waits until all of its data is so.
 ///
 /// An etcd that does not answer is passed over with a warning: perhaps it never wrote anything newer, and if it did, the

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::generations::{Generations, Pending};
 use super::restore::{self, EtcdData};
-use super::{snapshot, watchdog};
+use super::{downgrade, snapshot, watchdog};
 use crate::config::{Config, Input};
 use crate::error::{Error, Problem, Result};
 use crate::event::{Event, Reporter};
 use crate::generation::Generation;
 use crate::host::fs::Files;
+use crate::host::service::ServiceStatus;
 use crate::host::signal::Interrupt;
 use crate::manifest::Component;
 use crate::observe;
@@ -114,11 +115,20 @@ pub(super) async fn put_back(
 ) -> Result<Option<String>> {
     let config = generation.input.config()?;
     restore::put_back(pending.etcd_data.as_ref(), &config, files).await?;
-    let seen = observe::observe(&config, files).await?;
-    let plan = plan::rollback(generation, &config, &seen)?;
+    let mut seen = observe::observe(&config, files).await?;
+    let mut plan = plan::rollback(generation, &config, &seen)?;
+    let takes_back = plan.steps.iter().any(|step| matches!(step, Step::DowngradeEtcd { .. }));
+    // After a boot the kubelet is still bringing up what was there; only an etcd that runs can take its data back.
+    if takes_back
+        && seen.kubelet.as_ref().is_some_and(ServiceStatus::is_running)
+        && downgrade::wait_for_etcd(&config, files).await
+    {
+        seen = observe::observe(&config, files).await?;
+        plan = plan::rollback(generation, &config, &seen)?;
+    }
     // A newer etcd was put in place, and before that the change took a snapshot. Recorded, because whoever goes on after a death
     // finds the older etcd's manifest in place.
-    if plan.steps.iter().any(|step| matches!(step, Step::DowngradeEtcd { .. })) && pending.snapshot.is_none() {
+    if takes_back && pending.snapshot.is_none() {
         pending.snapshot = snapshot::kept(files)?.pop();
         Generations::new(files).begin(&pending)?;
     }

@@ -86,7 +86,9 @@ pub(super) fn arrange(
     // (`pod_workers.go`, backOffPeriod). A stopped kubelet has no such memory, so every swap is made beside it.
     let running =
         planner.seen.kubelet.as_ref().is_some_and(|kubelet| kubelet.active != "inactive" && kubelet.active != "failed");
-    let stuck = pods.iter().any(|pod| pod.change.is_none() && !pod.runs) && !pods.is_empty();
+    // It may be starting what the file of now says, as after a boot.
+    let known = |pod: &Readiness| pod.change.is_none() || matches!(pod.change, Some(Change::Replace { .. }));
+    let stuck = visible && pods.iter().any(|pod| known(pod) && !pod.runs);
     let swap = pods.iter().any(|pod| pod.ends) || (running && stuck);
     let replaces_etcd = |pod: &Readiness| pod.component == Component::Etcd && pod.ends && pod.change.is_some();
     if planner.options.in_use && pods.iter().any(replaces_etcd) {

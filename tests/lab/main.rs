@@ -23,6 +23,8 @@ mod kill;
 mod lint;
 mod node;
 mod oracle;
+#[cfg(feature = "faults")]
+mod power;
 mod put_back;
 mod reset;
 mod restore;

@@ -79,6 +79,12 @@ impl Node {
         assert_eq!(load.status, 0, "loading {minor} into {}: {}", self.name, load.stderr);
     }
 
+    /// A power loss, and the boot after it.
+    pub(crate) fn reboot(&self) {
+        let done = output(Command::new(LAB).args(["reboot", &self.name]));
+        assert_eq!(done.status, 0, "rebooting {}: {}", self.name, done.stderr);
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(LAB);
         command.args(["exec", &self.name]).args(arguments);
