@@ -1,6 +1,7 @@
 //! One look at the machine, before anything is planned.
 
 mod expiry;
+mod rotation;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::pki::{Certificate, CertificateId, Key, KubeconfigId};
 use crate::plan::{CertificateState, FileState, Inventory, KubeconfigState, ManifestEntry, Snapshot};
 
 pub use expiry::expiries;
+pub use rotation::{needing_the_old_authority, other_control_planes, rotating};
 
 /// `sha256:<hex>` of bytes.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -94,6 +96,7 @@ pub fn inputs(config: &Config, files: &Files) -> Result<NodeInputs, FileError> {
     }
     let there = |name: &str| files.status(&pki_path(config, name)).map(|status| status.is_some());
     inputs.external_ca = there("ca.crt")? && !there("ca.key")?;
+    inputs.successor = there(&CertificateId::Ca.cross())?;
     for component in manifest::components(config) {
         let mut all = Sha256::new();
         let mut complete = true;
@@ -195,6 +198,7 @@ pub fn paths(config: &Config) -> impl Iterator<Item = (String, bool)> {
     for id in CertificateId::ALL {
         secret.extend(["crt", "key"].map(|end| pki_path(config, &format!("{}.{end}", id.base()))));
     }
+    secret.extend(CertificateId::authorities().map(|id| pki_path(config, &id.cross())));
     open.into_iter().map(|path| (path, true)).chain(secret.into_iter().map(|path| (path, false)))
 }
 

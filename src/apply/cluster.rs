@@ -2,19 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
-use zeroize::Zeroizing;
 
 use super::{Applier, failed};
 use crate::cluster::{self, Known, Object, Part};
 use crate::config::BootstrapToken;
 use crate::error::{Error, Kind, Result};
 use crate::host;
-use crate::host::api::{ApiError, ApiServer};
-use crate::kubeconfig;
-use crate::layout;
-use crate::pki::KubeconfigId;
+use crate::host::api::ApiError;
 use crate::token::{CertificateKey, Token};
 
 /// How long between two attempts.
@@ -69,45 +65,6 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Lets kubelet.conf name the certificate that the kubelet renews, once the kubelet has made it, and proves that it
-    /// opens the API server. The running kubelet uses that certificate already, whatever the file says
-    /// (`cmd/kubelet/app/server.go`, `buildKubeletClientConfig`), so it goes on undisturbed.
-    pub(super) async fn rotate_kubelet_certificate(&mut self) -> Result<()> {
-        self.flush()?;
-        let config = self.config;
-        let extra = config.node.kubelet_extra_args.iter().rfind(|arg| arg.name == "cert-dir");
-        let pem = extra.map_or_else(
-            || layout::KUBELET_CLIENT.to_owned(),
-            |arg| format!("{}/kubelet-client-current.pem", arg.value.trim_end_matches('/')),
-        );
-        // Without it the kubelet does not renew its certificate, and the file stays as it is.
-        let Some(client) = self.files.read(&pem).map_err(|error| failed(&error))? else { return Ok(()) };
-        let client = Zeroizing::new(String::from_utf8_lossy(&client).into_owned());
-        let authority = self.read(&self.pki_path("ca.crt"))?;
-        let authority = String::from_utf8_lossy(&authority);
-        let server = kubeconfig::server(KubeconfigId::Kubelet, config);
-        let user = format!("system:node:{}", config.node.name);
-        let embedded = kubeconfig::render(
-            &config.cluster.name,
-            &server,
-            &authority,
-            &user,
-            &client,
-            &crate::secret::Secret::new(client.as_bytes().to_vec()),
-        );
-        let api = ApiServer::connect(embedded.expose(), &server).await.map_err(|error| failed(&error))?;
-        self.retry(|| async { api.node(&config.node.name).await.map(drop) }).await?;
-        let files = json!({"client-certificate": pem, "client-key": pem});
-        let document = kubeconfig::render_with(&config.cluster.name, &server, &authority, &user, &files);
-        self.stage(
-            layout::kubeconfig(KubeconfigId::Kubelet.file()),
-            Zeroizing::new(document.as_bytes().to_vec()),
-            0o600,
-            true,
-        );
-        self.flush()
-    }
-
     pub(super) async fn mark_node(&mut self) -> Result<()> {
         let api = self.prover().api().await?;
         let labels = cluster::labels();
@@ -137,7 +94,7 @@ impl Applier<'_> {
     }
 
     /// Asks the API server until it agrees; it may still be filling its caches.
-    async fn retry<F, O>(&self, attempt: F) -> Result<()>
+    pub(super) async fn retry<F, O>(&self, attempt: F) -> Result<()>
     where
         F: Fn() -> O,
         O: Future<Output = Result<(), ApiError>>,

@@ -12,7 +12,7 @@ use crate::plan::Step;
 pub(super) fn needed(step: &Step) -> usize {
     match step {
         Step::IssueCertificate { new_key, .. } | Step::GenerateServiceAccountKey { new_key } => usize::from(*new_key),
-        Step::WriteKubeconfig { .. } => 1,
+        Step::WriteKubeconfig { .. } | Step::SucceedAuthority { .. } => 1,
         _ => 0,
     }
 }

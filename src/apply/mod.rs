@@ -10,6 +10,7 @@ mod keys;
 mod kubelet;
 mod pki;
 mod restore;
+mod rotation;
 mod served;
 pub(crate) mod snapshot;
 mod timer;
@@ -32,11 +33,12 @@ use crate::host::signal::Interrupt;
 use crate::layout;
 use crate::manifest::{self, Component};
 use crate::observe;
-use crate::pki::{CertificateId, Issuer, KubeconfigId, Renewable};
+use crate::pki::{CertificateId, KubeconfigId, Renewable};
 use crate::plan::{Inventory, Plan, Snapshot, Step};
 use crate::prove::Prover;
 use crate::token::{CertificateKey, Token};
 use keys::KeyPool;
+use pki::Authority;
 
 pub use generations::Generations;
 pub use import::{Signed, signed};
@@ -60,7 +62,7 @@ pub struct Applier<'a> {
     inventory: Inventory,
     /// Files that are made and not yet published: they are synced together, which costs one wait instead of many.
     batch: Vec<Publish>,
-    issuers: BTreeMap<CertificateId, Issuer>,
+    authorities: BTreeMap<CertificateId, Authority>,
     keys: KeyPool,
     now: SystemTime,
     /// The objects in the cluster as they were seen.
@@ -96,7 +98,7 @@ pub async fn apply(
         generation,
         inventory: seen.inventory.clone(),
         batch: vec![],
-        issuers: BTreeMap::new(),
+        authorities: BTreeMap::new(),
         keys,
         now: seen.now,
         live: &seen.objects,
@@ -137,6 +139,8 @@ impl Applier<'_> {
             }
             Step::IssueCertificate { id, new_key, reason } => self.issue_certificate(*id, *new_key, reason),
             Step::Import { id, directory } => self.import(*id, directory),
+            Step::SucceedAuthority { id } => self.succeed_authority(*id),
+            Step::DropAuthority { id } => self.drop_authority(*id),
             Step::GenerateServiceAccountKey { new_key } => self.generate_service_account_key(*new_key),
             Step::WriteKubeconfig { id, .. } => self.write_kubeconfig(*id),
             Step::WriteFile { path, mode, content, .. } => {
@@ -166,7 +170,9 @@ impl Applier<'_> {
             Step::ApplyObjects { parts, titles } => self.apply_objects(parts, titles).await,
             Step::MakeBootstrapToken { index } => self.make_bootstrap_token(*index).await,
             Step::UploadCertificates => self.upload_certificates().await,
-            Step::RotateKubeletCertificate => self.rotate_kubelet_certificate().await,
+            Step::RotateKubeletCertificate { awaited } => self.rotate_kubelet_certificate(*awaited).await,
+            Step::RenewKubeletCertificate => self.renew_kubelet_certificate(),
+            Step::RelinkKubeletCertificate => self.relink_kubelet_certificate(),
         }
     }
 
@@ -232,6 +238,11 @@ impl Applier<'_> {
             Step::Import { id: Renewable::Certificate(id), .. } => {
                 ["key", "crt"].map(|end| format!("{pki}/{}.{end}", id.base())).to_vec()
             }
+            Step::SucceedAuthority { id } => {
+                let base = format!("{pki}/{}", id.base());
+                vec![format!("{base}.crt"), format!("{base}.key"), format!("{pki}/{}", id.cross())]
+            }
+            Step::DropAuthority { id } => vec![format!("{pki}/{}.crt", id.base())],
             Step::GenerateServiceAccountKey { new_key } => {
                 let mut paths = vec![format!("{pki}/sa.pub")];
                 paths.extend(new_key.then(|| format!("{pki}/sa.key")));
@@ -240,7 +251,7 @@ impl Applier<'_> {
             Step::WriteKubeconfig { id, .. } | Step::Import { id: Renewable::Kubeconfig(id), .. } => {
                 vec![layout::kubeconfig(id.file())]
             }
-            Step::RotateKubeletCertificate => vec![layout::kubeconfig(KubeconfigId::Kubelet.file())],
+            Step::RotateKubeletCertificate { .. } => vec![layout::kubeconfig(KubeconfigId::Kubelet.file())],
             Step::WriteManifest { component, .. } => vec![component.path()],
             Step::StartBeside => vec![manifest::beside::path()],
             Step::UnpackSnapshot { .. } => vec![manifest::unpack::path()],
@@ -259,6 +270,8 @@ impl Applier<'_> {
             | Step::MarkNode
             | Step::ApplyObjects { .. }
             | Step::MakeBootstrapToken { .. }
+            | Step::RenewKubeletCertificate
+            | Step::RelinkKubeletCertificate
             | Step::UploadCertificates => vec![],
         }
     }

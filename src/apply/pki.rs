@@ -10,6 +10,16 @@ use crate::pki::{self, Certificate, CertificateId, Issuer, Key, KubeconfigId, Pr
 use crate::plan::Reason;
 use crate::secret::Secret;
 
+/// An authority at work.
+pub(super) struct Authority {
+    /// It and its key.
+    pub(super) issuer: Issuer,
+    /// What kubeconfigs hold of it in PEM: its certificate, and its predecessor's while a rotation goes on.
+    pub(super) trusted: String,
+    /// The certificate that its predecessor gave it, which goes with everything that it signs.
+    pub(super) cross: Option<String>,
+}
+
 impl Applier<'_> {
     pub(super) fn issue_certificate(&mut self, id: CertificateId, new_key: bool, reason: &Reason) -> Result<()> {
         let base = self.pki_path(id.base());
@@ -26,7 +36,7 @@ impl Applier<'_> {
             let certificate =
                 Certificate::parse(pem.as_bytes()).map_err(|error| unreadable(&format!("{base}.crt"), &error))?;
             let issuer = Issuer::new(certificate, key).map_err(|error| unreadable(&format!("{base}.crt"), &error))?;
-            self.issuers.insert(id, issuer);
+            self.authorities.insert(id, Authority { issuer, trusted: pem, cross: None });
         }
         Ok(())
     }
@@ -45,7 +55,7 @@ impl Applier<'_> {
         let key = self.keys.take()?;
         let profile = pki::client_profile(id, self.config);
         let certificate = self.issue(&profile, &key)?;
-        let authority = self.issuer(CertificateId::Ca)?.certificate.to_pem();
+        let authority = self.authority(CertificateId::Ca)?.trusted.clone();
         let document = kubeconfig::render(
             &self.config.cluster.name,
             &kubeconfig::server(id, self.config),
@@ -60,26 +70,30 @@ impl Applier<'_> {
 
     fn issue(&mut self, profile: &Profile, key: &Key) -> Result<String> {
         let now = self.now;
-        let issuer = match profile.signer {
-            Some(signer) => Some(self.issuer(signer)?),
+        let authority = match profile.signer {
+            Some(signer) => Some(self.authority(signer)?),
             None => None,
         };
-        pki::issue(profile, key, issuer, now).map_err(|error| {
+        let pem = pki::issue(profile, key, authority.map(|authority| &authority.issuer), now).map_err(|error| {
             Error::new(Kind::Step, format!("cannot issue the certificate of {}", profile.common_name)).because(&error)
-        })
+        })?;
+        Ok(pem + authority.and_then(|authority| authority.cross.as_deref()).unwrap_or_default())
     }
 
     /// The authority, from this run or from disk.
-    fn issuer(&mut self, id: CertificateId) -> Result<&Issuer> {
-        if !self.issuers.contains_key(&id) {
+    pub(super) fn authority(&mut self, id: CertificateId) -> Result<&Authority> {
+        if !self.authorities.contains_key(&id) {
             let path = self.pki_path(&format!("{}.crt", id.base()));
             let bytes = self.read(&path)?;
             let certificate = Certificate::parse(&bytes).map_err(|error| unreadable(&path, &error))?;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let cross = self.files.read(&self.pki_path(&id.cross())).map_err(|error| failed(&error))?;
+            let trusted = if cross.is_some() { text(&bytes) } else { certificate.to_pem() };
             let key = self.read_key(&self.pki_path(&format!("{}.key", id.base())))?;
             let issuer = Issuer::new(certificate, key).map_err(|error| unreadable(&path, &error))?;
-            self.issuers.insert(id, issuer);
+            self.authorities.insert(id, Authority { issuer, trusted, cross: cross.map(|bytes| text(&bytes)) });
         }
-        self.issuers
+        self.authorities
             .get(&id)
             .ok_or_else(|| Error::new(Kind::Step, format!("the certificate authority {} is missing", id.name())))
     }
@@ -99,10 +113,10 @@ impl Applier<'_> {
     }
 }
 
-fn bytes(secret: &Secret) -> Zeroizing<Vec<u8>> {
+pub(super) fn bytes(secret: &Secret) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(secret.expose().to_vec())
 }
 
-fn unreadable(path: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+pub(super) fn unreadable(path: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     Error::new(Kind::Step, format!("{path} cannot be used")).because(error)
 }

@@ -17,7 +17,7 @@ use crate::host::{facts, lock};
 use crate::layout;
 use crate::manifest;
 use crate::observe;
-use crate::plan::{self, Options, Plan, Renewal, Snapshot};
+use crate::plan::{self, Options, Plan, Renewal, Rotation, Snapshot};
 use crate::preflight;
 use crate::release;
 
@@ -60,6 +60,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         force: args.force,
         min_ready: min_ready(matches),
         renew: &Renewal::default(),
+        rotation: None,
         input: &|from: &Generation, facts: &Facts| match args.config {
             Some(_) => init::input(&args, facts),
             None => Ok(from.input.clone().with(init::overrides(&args))),
@@ -81,6 +82,8 @@ pub(super) struct Change<'a> {
     pub(super) min_ready: Duration,
     /// Certificates that are renewed, and nothing else is made that is not there.
     pub(super) renew: &'a Renewal,
+    /// Authorities that get successors, or lose their predecessors.
+    pub(super) rotation: Option<Rotation>,
     /// The new configuration, from the generation that runs and what the host contributes.
     pub(super) input: &'a dyn Fn(&Generation, &Facts) -> Result<Input>,
     /// Prints the plan of a dry-run.
@@ -104,15 +107,18 @@ impl Change<'_> {
         let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
 
         let mut wants = init::wants(None, &config, &files);
-        if !self.renew.ids.is_empty() {
-            wants.retain(|want| want.is_renewed(&self.renew.ids));
+        match &self.rotation {
+            Some(rotation) => wants.retain(|want| rotation.concerns(*want)),
+            None if self.renew.ids.is_empty() => {}
+            None => wants.retain(|want| want.is_renewed(&self.renew.ids)),
         }
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
         preflight::check(&inputs, reporter.as_mut())?;
         let minor = from.input.config()?.cluster.version.minor;
         known_options(&config, &seen, minor, reporter.as_mut())?;
-        let options = Options { force: self.force, in_use: true, renew: self.renew.clone() };
+        let (renew, rotation) = (self.renew.clone(), self.rotation.clone());
+        let options = Options { force: self.force, in_use: true, renew, rotation };
         let plan = plan::plan(&wants, &config, &seen, options)?;
         init::refuse(&plan)?;
         if dry_run {
@@ -120,7 +126,7 @@ impl Change<'_> {
             return (self.print)(&plan);
         }
         // Renewal is the cure for what ended.
-        if self.renew.ids.is_empty() {
+        if self.renew.ids.is_empty() || self.rotation.is_some() {
             preflight::health(&config, &files, reporter.as_mut()).await?;
         }
         // Before the first change: an image that cannot be had must not cost a restart.

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host;
 use crate::host::fs::Files;
 use crate::kubeconfig;
-use crate::pki::{self, Certificate, Issuer, Key, KubeconfigId};
+use crate::pki::{self, Certificate, CertificateId, Issuer, Key, KubeconfigId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,17 +102,22 @@ fn with_certificate(user: &User, config: &Config, files: &Files) -> Result<Zeroi
     let fail = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Kind::Step, "cannot issue the certificate of the user").because(error)
     };
-    let authority = join::read(files, &format!("{pki}/ca.crt"))?;
-    let authority = Certificate::parse(&authority).map_err(|error| fail(&error))?;
+    let trusted = join::read(files, &format!("{pki}/ca.crt"))?;
+    let authority = Certificate::parse(&trusted).map_err(|error| fail(&error))?;
+    // While a rotation goes on there are two authorities, and what the new one signs comes with the word of the old one.
+    let cross = files.read(&format!("{pki}/{}", CertificateId::Ca.cross())).map_err(|error| fail(&error))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let trusted = if cross.is_some() { text(&trusted) } else { authority.to_pem() };
     let signer = Key::from_pem(&join::read(files, &format!("{pki}/ca.key"))?).map_err(|error| fail(&error))?;
     let issuer = Issuer::new(authority, signer).map_err(|error| fail(&error))?;
     let profile = pki::user_profile(&user.client_name, user.org.as_deref(), user.validity_period, config);
     let key = Key::generate(profile.algorithm).map_err(|error| fail(&error))?;
     let certificate = pki::issue(&profile, &key, Some(&issuer), host::now()).map_err(|error| fail(&error))?;
+    let certificate = certificate + &cross.map(|bytes| text(&bytes)).unwrap_or_default();
     let document = kubeconfig::render(
         &config.cluster.name,
         &kubeconfig::server(KubeconfigId::Admin, config),
-        &issuer.certificate.to_pem(),
+        &trusted,
         &user.client_name,
         &certificate,
         &key.private_pem(),

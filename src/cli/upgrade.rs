@@ -104,6 +104,7 @@ async fn change(global: &Global, args: &Apply, print: &dyn Fn(&Plan) -> Result<(
         dry_run: args.dry_run,
         force: args.force,
         renew: &Renewal::default(),
+        rotation: None,
         min_ready,
         input: &input,
         print,

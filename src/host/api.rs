@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, Pod, Secret, Taint};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret, Taint};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{
@@ -36,6 +36,9 @@ impl ApiError {
         }
     }
 }
+
+/// What the kubelet says in the pods that it mirrors.
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 /// Who writes, in `managedFields`.
 const MANAGER: &str = "kubekeel";
@@ -95,6 +98,39 @@ impl ApiServer {
                 kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
             }
         }))
+    }
+
+    /// The names and labels of all Nodes.
+    pub async fn nodes(&self) -> Result<Vec<(String, BTreeMap<String, String>)>, ApiError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let nodes = nodes.list(&ListParams::default()).await.map_err(fail("list the Nodes"))?;
+        let metadata = nodes.items.into_iter().map(|node| node.metadata);
+        Ok(metadata.map(|of| (of.name.unwrap_or_default(), of.labels.unwrap_or_default())).collect())
+    }
+
+    /// Namespace and name of the pods, mirror pods left out, with a container that has been running since before a moment in Unix
+    /// seconds.
+    pub async fn pods_running_since_before(&self, moment: i64) -> Result<Vec<String>, ApiError> {
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        let pods = pods.list(&ListParams::default()).await.map_err(fail("list the pods"))?;
+        let before = |pod: &&Pod| {
+            let mirror = pod.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(MIRROR_ANNOTATION));
+            let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+            let mut started = containers.filter_map(|of| of.state.as_ref()?.running.as_ref()?.started_at.as_ref());
+            !mirror && started.any(|time| time.0.as_second() < moment)
+        };
+        let name = |pod: &Pod| {
+            let (namespace, name) = (pod.metadata.namespace.as_deref(), pod.metadata.name.as_deref());
+            format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
+        };
+        Ok(pods.items.iter().filter(before).map(name).collect())
+    }
+
+    /// What pods are told to trust, PEM: the `ConfigMap` that the controller manager puts into every namespace.
+    pub async fn published_authority(&self) -> Result<String, ApiError> {
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), "kube-system");
+        let map = maps.get_opt("kube-root-ca.crt").await.map_err(fail("get the ConfigMap kube-root-ca.crt"))?;
+        Ok(map.and_then(|map| map.data?.remove("ca.crt")).unwrap_or_default())
     }
 
     /// The mirror pods of a node in kube-system, by component.
@@ -206,7 +242,7 @@ fn taint(taint: Taint) -> crate::config::Taint {
 fn mirror_pod(pod: Pod) -> Option<(String, MirrorPod)> {
     let labels = pod.metadata.labels.unwrap_or_default();
     let annotations = pod.metadata.annotations.unwrap_or_default();
-    annotations.get("kubernetes.io/config.mirror")?;
+    annotations.get(MIRROR_ANNOTATION)?;
     let status = pod.status.unwrap_or_default();
     let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");
     let component = labels.get("component")?;

@@ -251,6 +251,20 @@ impl Files {
         rustix::fs::fsync(&directory).map_err(|error| fail(error.into()))
     }
 
+    /// Makes a symbolic link, in place of what has its name, in one rename.
+    pub fn link(&self, path: &str, target: &str) -> Result<(), FileError> {
+        let fail = |source: io::Error| FileError { path: path.into(), action: "link", source };
+        let Target { directory, name, temporary } = Target::new(path);
+        let directory = open_directory(&self.resolve(directory)).map_err(fail)?;
+        match rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty()) {
+            Err(rustix::io::Errno::NOENT) => {}
+            result => result.map_err(|error| fail(error.into()))?,
+        }
+        rustix::fs::symlinkat(target, &directory, &temporary).map_err(|error| fail(error.into()))?;
+        rustix::fs::renameat(&directory, &temporary, &directory, name).map_err(|error| fail(error.into()))?;
+        rustix::fs::fsync(&directory).map_err(|error| fail(error.into()))
+    }
+
     /// Removes what an earlier run that was killed left between creating a dot-file and renaming it.
     pub fn sweep(&self, directory: &str) -> Result<(), FileError> {
         for name in self.list(directory)? {

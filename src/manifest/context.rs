@@ -10,6 +10,7 @@ use super::probe::{self, Scheme};
 use super::{Component, NodeInputs, configured_image};
 use crate::config::{Config, ExternalEtcd, HostPathMount};
 use crate::layout;
+use crate::pki::CertificateId;
 
 /// The variables of the templates. `digest` and `env` are added while rendering.
 #[derive(Debug, Serialize)]
@@ -26,8 +27,10 @@ pub(super) struct Context<'a> {
     pub pki: &'a str,
     /// The component's own kubeconfig; empty for etcd and the API server, which have none.
     pub kubeconfig: String,
-    /// Whether the key of the cluster's authority is elsewhere.
-    pub external_ca: bool,
+    /// The authority's certificate and key with which the controller manager signs; empty when the key is elsewhere.
+    pub signing_certificate: String,
+    /// The key.
+    pub signing_key: String,
     /// Name of the Node, also of the etcd member.
     pub node_name: &'a str,
     /// Address that others use, without brackets.
@@ -109,14 +112,18 @@ impl<'a> Context<'a> {
         let loopback_host = if config.advertise_address.is_ipv6() { "[::1]" } else { "127.0.0.1" };
         let client_url = format!("https://{advertise_host}:2379");
         let extra_args = component.extra_args(config);
+        let pki = &cluster.certificates_dir;
+        // It takes a file of one certificate only (pkg/controller/certificates/signer/ca_provider.go).
+        let signer = if node.successor { CertificateId::Ca.cross() } else { "ca.crt".into() };
         Self {
             component,
             image: configured_image(component, config),
             mounted_files_digest: node.mounted.get(&component).map(String::as_str),
             minor: cluster.release.minor,
-            pki: &cluster.certificates_dir,
+            pki,
             kubeconfig: kubeconfig(component),
-            external_ca: node.external_ca,
+            signing_certificate: if node.external_ca { String::new() } else { format!("{pki}/{signer}") },
+            signing_key: if node.external_ca { String::new() } else { format!("{pki}/ca.key") },
             node_name: &config.node.name,
             advertise_address: config.advertise_address,
             bind_port: config.bind_port,

@@ -130,6 +130,8 @@ pub struct NodeInputs {
     pub mounted: BTreeMap<Component, String>,
     /// Whether the key of the cluster's authority is elsewhere, so that the controller manager signs nothing.
     pub external_ca: bool,
+    /// Whether the cluster's authority is a successor whose predecessor is still trusted, so that `ca.crt` holds both.
+    pub successor: bool,
 }
 
 /// A static pod, ready to be written.

@@ -41,6 +41,7 @@ impl Want {
         match self {
             Self::Certificate(id) => renewed.contains(&Renewable::Certificate(id)),
             Self::Kubeconfig(id) => renewed.contains(&Renewable::Kubeconfig(id)),
+            Self::KubeletRotation => renewed.contains(&Renewable::Kubeconfig(K::Kubelet)),
             Self::StaticPod(_) | Self::Kubelet | Self::Proof => true,
             _ => false,
         }

@@ -51,9 +51,14 @@ impl Issuer {
 const BACKDATE: Duration = Duration::from_secs(5 * 60);
 
 /// Issues a certificate for a key, signed by `issuer`, or by itself without one. PEM.
+///
+/// With the profile of an authority and another one as `issuer` it is a cross certificate: whoever trusts only `issuer` follows it
+/// from what the new authority signed (RFC 4949, "cross-certificate").
 pub fn issue(profile: &Profile, key: &Key, issuer: Option<&Issuer>, now: SystemTime) -> Result<String, IssueError> {
     let backend = |error: rcgen::Error| IssueError::Backend(error.to_string());
-    let params = params(profile, now)?;
+    let mut params = params(profile, now)?;
+    // Which of several authorities of one name it was.
+    params.use_authority_key_identifier_extension = issuer.is_some();
     let certificate = match issuer {
         None => params.self_signed(&key.0).map_err(backend)?,
         Some(issuer) => {
@@ -79,6 +84,11 @@ pub fn request(profile: &Profile, key: &Key) -> Result<String, IssueError> {
         &pem::Pem::new("CERTIFICATE REQUEST", request.der().to_vec()),
         pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
     ))
+}
+
+/// When we issued a certificate, Unix seconds.
+pub fn issued_at(certificate: &Certificate) -> i64 {
+    certificate.not_before.saturating_add(i64::try_from(BACKDATE.as_secs()).unwrap_or_default())
 }
 
 fn subject(profile: &Profile) -> DistinguishedName {
@@ -112,7 +122,6 @@ fn params(profile: &Profile, now: SystemTime) -> Result<CertificateParams, Issue
         params.key_usages.push(KeyUsagePurpose::KeyCertSign);
     } else {
         params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
     }
     params.extended_key_usages = profile
         .usages

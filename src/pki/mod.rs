@@ -8,6 +8,6 @@ mod table;
 
 pub use expiry::{Expiries, Expiry, Managed, Validity};
 pub use inspect::{Certificate, CertificateError, Misfit, misfits};
-pub use issue::{IssueError, Issuer, issue, request};
+pub use issue::{IssueError, Issuer, issue, issued_at, request};
 pub use key::{Key, KeyError};
 pub use table::{CertificateId, KubeconfigId, Profile, Renewable, San, Usage, client_profile, profile, user_profile};

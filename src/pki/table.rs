@@ -141,6 +141,17 @@ impl CertificateId {
         self.row().base
     }
 
+    /// Path below the certificates directory of the certificate that an authority's predecessor gave it; it is there from the
+    /// beginning of a rotation to its end.
+    pub fn cross(self) -> String {
+        format!("{}-cross.crt", self.base())
+    }
+
+    /// The authorities.
+    pub fn authorities() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|id| id.signer().is_none())
+    }
+
     /// Whether the authority of this node's own etcd, or who it signs.
     pub fn is_of_etcd(self) -> bool {
         self == Self::EtcdCa || self.signer() == Some(Self::EtcdCa)
@@ -173,7 +184,7 @@ impl KubeconfigId {
     }
 }
 
-/// What can be renewed: everything that an authority of ours signed, but for the kubelet's, which renews its own.
+/// What can be renewed: everything that an authority of ours signed. The kubelet renews its own, unless it is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 pub enum Renewable {

@@ -4,6 +4,7 @@ use super::Step;
 use super::diff::Planner;
 use crate::cluster::{self, Known, Part};
 use crate::error::Result;
+use crate::layout;
 use crate::phase::{self, Want};
 use crate::pki::{CertificateId, KubeconfigId};
 
@@ -15,12 +16,11 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want]) -> Result<()> {
     let parts: Vec<_> =
         wants.iter().filter_map(|want| if let Want::Objects(part) = want { Some(*part) } else { None }).collect();
     objects(planner, &parts)?;
-    if parts.contains(&Part::BootstrapToken) {
+    if parts.contains(&Part::BootstrapToken) && planner.options.rotation.is_none() {
         bootstrap_tokens(planner);
     }
     if wants.contains(&Want::UploadedCertificates) && planner.config.upload_certificates {
-        let authorities = CertificateId::ALL.into_iter().filter(|id| id.signer().is_none());
-        for id in authorities.filter(|id| planner.is_external(*id)).collect::<Vec<_>>() {
+        for id in CertificateId::authorities().filter(|id| planner.is_external(*id)).collect::<Vec<_>>() {
             let path = format!("{}/{}.key", planner.config.cluster.certificates_dir, id.base());
             planner.refuse(&path, "it is not on this node and cannot be uploaded", "leave --upload-certs out");
         }
@@ -32,8 +32,10 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want]) -> Result<()> {
     };
     // Nobody in the cluster signs what the kubelet would ask for.
     let signs = !planner.is_external(CertificateId::Ca);
-    if wants.contains(&Want::KubeletRotation) && embedded(planner) && signs {
-        planner.plan.steps.push(Step::RotateKubeletCertificate);
+    let written = planner.touched.contains(&layout::kubeconfig(KubeconfigId::Kubelet.file()));
+    if wants.contains(&Want::KubeletRotation) && (written || embedded(planner)) && signs {
+        let awaited = planner.plan.steps.contains(&Step::RenewKubeletCertificate);
+        planner.plan.steps.push(Step::RotateKubeletCertificate { awaited });
     }
     Ok(())
 }
@@ -62,7 +64,10 @@ pub(super) fn put_back(planner: &mut Planner<'_>) -> Result<()> {
 /// All objects in one step: they are independent of each other, so they are applied at the same time.
 fn objects(planner: &mut Planner<'_>, parts: &[Part]) -> Result<()> {
     let seen = planner.seen;
-    let known = Known { authority: &seen.authority, live: &seen.objects };
+    // An authority that an earlier step makes stands for itself: what holds it is not as it should be.
+    let changes = planner.touched.contains(&format!("{}/ca.crt", planner.config.cluster.certificates_dir));
+    let authority = if changes { "" } else { seen.authority.as_str() };
+    let known = Known { authority, live: &seen.objects };
     let mut titles = vec![];
     for object in cluster::all(parts, planner.config, known)? {
         let title = object.title();

@@ -4,39 +4,19 @@ use std::collections::BTreeSet;
 
 use similar::TextDiff;
 
-use super::{Change, KubeletAction, Plan, Reason, Snapshot, Step, cluster, pods};
+use super::{Change, KubeletAction, Options, Plan, Reason, Snapshot, Step, Turn, cluster, pods};
 use crate::config::Config;
 use crate::error::{Problem, Result};
 use crate::kubeconfig;
 use crate::kubelet;
 use crate::layout;
-use crate::manifest::{self, Component};
+use crate::manifest::{self, Component, NodeInputs};
 use crate::phase::Want;
 use crate::pki::{self, CertificateId, KubeconfigId, Renewable};
 
-/// What the user decided beyond the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Replace files that we wrote and somebody edited.
-    pub force: bool,
-    /// The control plane is in use: etcd is saved before its pod is replaced, and the API goes on where it can.
-    pub in_use: bool,
-    /// What gets a successor with a new key although it fits.
-    pub renew: Renewal,
-}
-
-/// Certificates that are renewed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Renewal {
-    /// Which.
-    pub ids: Vec<Renewable>,
-    /// The directory of those that an authority elsewhere signed; without one they are issued here.
-    pub signed_in: Option<String>,
-}
-
 /// Makes the plan.
 pub fn plan(wants: &[Want], config: &Config, seen: &Snapshot, options: Options) -> Result<Plan> {
-    let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
+    let mut planner = Planner::new(config, seen, options);
     planner.directories(wants);
     for want in wants {
         match *want {
@@ -72,9 +52,16 @@ pub(super) struct Planner<'a> {
     pub(super) plan: Plan,
     /// Paths that earlier steps change.
     pub(super) touched: BTreeSet<String>,
+    /// What the manifests take from the node when those steps are done, but for the digests of what they write.
+    pub(super) inputs: NodeInputs,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    pub(super) fn new(config: &'a Config, seen: &'a Snapshot, options: Options) -> Self {
+        let inputs = seen.inputs.clone();
+        Self { config, seen, options, plan: Plan::default(), touched: BTreeSet::new(), inputs }
+    }
+
     fn directories(&mut self, wants: &[Want]) {
         let has = |test: fn(&Want) -> bool| wants.iter().any(test);
         let certificates_dir = self.config.cluster.certificates_dir.clone();
@@ -100,7 +87,7 @@ impl Planner<'_> {
     fn certificate(&mut self, id: CertificateId) {
         let base = format!("{}/{}", self.config.cluster.certificates_dir, id.base());
         let (certificate_path, key_path) = (format!("{base}.crt"), format!("{base}.key"));
-        if self.imports(Renewable::Certificate(id), &[&certificate_path, &key_path]) {
+        if self.imports(Renewable::Certificate(id), &[&certificate_path, &key_path]) || self.rotates(id) {
             return;
         }
         let external = id.signer().is_some_and(|signer| self.is_external(signer));
@@ -254,6 +241,8 @@ impl Planner<'_> {
         let external = self.is_external(CertificateId::Ca);
         let misfits = match self.seen.kubeconfigs.get(&id) {
             None if external => return self.refuse(&path, EXTERNAL, EXTERNAL_HINT),
+            // Who took super-admin.conf away did so on purpose.
+            None if self.options.rotation.is_some() => return,
             None => {
                 self.needs_authority(CertificateId::Ca);
                 self.touched.insert(path);
@@ -279,6 +268,10 @@ impl Planner<'_> {
         self.needs_authority(CertificateId::Ca);
         self.touched.insert(path);
         self.plan.steps.push(Step::WriteKubeconfig { id, reason });
+        let begins = self.options.rotation.as_ref().is_some_and(|rotation| rotation.turn == Turn::Begin);
+        if id == KubeconfigId::Kubelet && (requested || begins) {
+            self.plan.steps.push(Step::RenewKubeletCertificate);
+        }
     }
 
     fn kubeconfig_misfits(&self, id: KubeconfigId, state: &super::KubeconfigState) -> Vec<String> {
@@ -376,6 +369,8 @@ impl Reason {
     }
 }
 
+pub(super) const EXTERNAL_KEY: &str = "the key of this certificate authority is not on this node";
+pub(super) const EXTERNAL_KEY_HINT: &str = "rotate it where its key is";
 const EXTERNAL: &str = "it is missing, and the key of its certificate authority is not on this node";
 const EXTERNAL_HINT: &str = "have it signed where that key is: kubekeel certs generate-csr, then kubekeel certs import";
 const KEEP_HINT: &str = "kubekeel never overwrites keys: put the matching file back, or move both away to start anew";

@@ -13,6 +13,8 @@ impl fmt::Display for Step {
                 write!(f, "issue    certificate {} {key}{reason}", id.name())
             }
             Self::Import { id, directory } => write!(f, "import   {}, signed in {directory}", id.name()),
+            Self::SucceedAuthority { id } => write!(f, "issue    a successor of {}, and trust both", id.name()),
+            Self::DropAuthority { id } => write!(f, "drop     the predecessor of {}", id.name()),
             Self::GenerateServiceAccountKey { new_key: true } => f.write_str("generate the service account key pair"),
             Self::GenerateServiceAccountKey { new_key: false } => {
                 f.write_str("write    the public half of the service account key")
@@ -50,8 +52,12 @@ impl fmt::Display for Step {
             Self::ApplyObjects { titles, .. } => write!(f, "apply    {} objects in the cluster", titles.len()),
             Self::MakeBootstrapToken { .. } => f.write_str("make     a bootstrap token"),
             Self::UploadCertificates => f.write_str("upload   the certificates for further control planes, encrypted"),
-            Self::RotateKubeletCertificate => {
+            Self::RotateKubeletCertificate { .. } => {
                 f.write_str("point    kubelet.conf to the certificate that the kubelet renews")
+            }
+            Self::RenewKubeletCertificate => f.write_str("renew    the kubelet's client certificate"),
+            Self::RelinkKubeletCertificate => {
+                f.write_str("choose   the newest client certificate of the kubelet that the authority signed")
             }
         }
     }

@@ -5,18 +5,22 @@ mod cluster;
 mod diff;
 mod display;
 mod inventory;
+mod options;
 mod pods;
 mod restore;
 mod rollback;
+mod rotation;
 mod snapshot;
 mod way;
 
 use serde::Serialize;
 
-pub use diff::{Options, Renewal, plan};
+pub use diff::plan;
 pub use inventory::{Entry, Inventory};
+pub use options::{Options, Renewal};
 pub use restore::restore;
 pub use rollback::rollback;
+pub use rotation::{Rotation, Turn};
 pub use snapshot::{CertificateState, FileState, KubeconfigState, ManifestEntry, Snapshot};
 pub use way::Way;
 
@@ -52,6 +56,17 @@ pub enum Step {
         id: Renewable,
         /// Where it is.
         directory: String,
+    },
+    /// Make an authority's successor. Both are trusted from then on, and the successor signs; who trusts only the old one
+    /// accepts that, too, through a cross certificate.
+    SucceedAuthority {
+        /// Whose.
+        id: CertificateId,
+    },
+    /// Trust only the successor.
+    DropAuthority {
+        /// Whose.
+        id: CertificateId,
     },
     /// Make the service account key pair, or only its public half when the private one is there.
     GenerateServiceAccountKey {
@@ -173,7 +188,14 @@ pub enum Step {
     /// Upload the certificates for further control-plane nodes, encrypted.
     UploadCertificates,
     /// Let kubelet.conf name the client certificate that the kubelet renews.
-    RotateKubeletCertificate,
+    RotateKubeletCertificate {
+        /// Whether there will be one: the kubelet is started to keep that of kubelet.conf.
+        awaited: bool,
+    },
+    /// Have the kubelet forget its client certificate, so that it takes that of kubelet.conf.
+    RenewKubeletCertificate,
+    /// Let the kubelet use the newest of the client certificates that it keeps and the authority signed.
+    RelinkKubeletCertificate,
 }
 
 /// How the kubelet's unit is driven.

@@ -174,7 +174,7 @@ impl Readiness {
 }
 
 fn readiness(planner: &mut Planner<'_>, component: Component) -> Result<Readiness> {
-    let wanted = manifest::render(component, planner.config, &planner.seen.inputs)?;
+    let wanted = manifest::render(component, planner.config, &planner.inputs)?;
     let adopted = adopted(planner, component)?;
     let files_change =
         manifest::files_read_once(component, planner.config).iter().any(|path| planner.touched.contains(path));
@@ -201,7 +201,7 @@ fn adopted(planner: &Planner<'_>, component: Component) -> Result<Option<String>
         return Ok(None);
     }
     let Ok(read) = manifest::read(state.text.as_deref().unwrap_or_default()) else { return Ok(None) };
-    let same = adopt::is_same(component, planner.config, &planner.seen.inputs, &read.pod)?;
+    let same = adopt::is_same(component, planner.config, &planner.inputs, &read.pod)?;
     Ok(same.then(|| pod.to_owned()))
 }
 

@@ -1,11 +1,9 @@
 //! From a generation and what was seen to the steps that put the generation back.
 
-use std::collections::BTreeSet;
-
 use super::cluster;
-use super::diff::{Options, Planner, line_diff};
+use super::diff::{Planner, line_diff};
 use super::pods::{self, Readiness, Scope};
-use super::{Change, Plan, Snapshot, Step};
+use super::{Change, Options, Plan, Snapshot, Step};
 use crate::config::Config;
 use crate::error::Result;
 use crate::generation::Generation;
@@ -17,7 +15,7 @@ use crate::manifest::{self, Component};
 /// `config` is the generation's own.
 pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Result<Plan> {
     let options = Options { force: true, ..Options::default() };
-    let mut planner = Planner { config, seen, options, plan: Plan::default(), touched: BTreeSet::new() };
+    let mut planner = Planner::new(config, seen, options);
     // First, because it needs the etcd that runs, and nothing is changed yet when it fails.
     planner.plan.steps.extend(older_etcd(generation, seen).map(|minor| Step::DowngradeEtcd { minor }));
     let manifests = Component::ALL.map(Component::path);
@@ -37,6 +35,10 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Re
     for (path, _) in surplus {
         planner.touched.insert(path.clone());
         planner.plan.steps.push(Step::Remove { path: path.clone() });
+    }
+    let authority = format!("{}/ca.crt", config.cluster.certificates_dir);
+    if [authority.as_str(), KUBELET_KUBECONFIG].iter().any(|path| planner.touched.contains(*path)) {
+        planner.plan.steps.push(Step::RelinkKubeletCertificate);
     }
     let kubelet = planner.touched.iter().any(|path| path.starts_with(layout::KUBELET) || *path == KUBELET_KUBECONFIG);
     let pods: Vec<_> = Component::ALL

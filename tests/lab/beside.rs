@@ -15,7 +15,7 @@ fn with_flags(flags: &str) -> String {
 }
 
 /// Twenty authorized requests a second, each over a connection of its own.
-struct Clients {
+pub(crate) struct Clients {
     running: Child,
     directory: tempfile::TempDir,
 }
@@ -34,7 +34,7 @@ const ASK: &str = r#"
     wait"#;
 
 impl Clients {
-    fn start(node: &Node) -> Self {
+    pub(crate) fn start(node: &Node) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let conf = node.read("/etc/kubernetes/admin.conf").expect("a kubeconfig");
         fs::write(directory.path().join("admin.conf"), conf).unwrap();
@@ -44,7 +44,7 @@ impl Clients {
     }
 
     /// How many requests were made, and the answers that are not 200.
-    fn stop(mut self) -> (usize, Vec<String>) {
+    pub(crate) fn stop(mut self) -> (usize, Vec<String>) {
         fs::write(self.directory.path().join("enough"), "").unwrap();
         self.running.wait().unwrap();
         let text = fs::read_to_string(self.directory.path().join("answers")).unwrap();

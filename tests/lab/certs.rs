@@ -13,7 +13,7 @@ const SHOWN: [(u16, &str); 3] = [(6443, "apiserver"), (2379, "etcd/server"), (23
 
 /// Fails unless every port shows its file; asked with OpenSSL, which knows nothing of us.
 #[track_caller]
-fn assert_shown(node: &Node) {
+pub(crate) fn assert_shown(node: &Node) {
     for (port, base) in SHOWN {
         let address = if port == 2379 { "127.0.0.1" } else { node.address.as_str() };
         let script = format!(
@@ -27,7 +27,7 @@ fn assert_shown(node: &Node) {
     }
 }
 
-fn events<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
+pub(crate) fn events<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
     lines.iter().filter(|line| line["event"] == event).collect()
 }
 
@@ -35,6 +35,7 @@ fn names(node: &Node, file: &str) -> String {
     node.exec_ok(&["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", file])
 }
 
+const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const APISERVER: &str = "/etc/kubernetes/pki/apiserver.crt";
 
 /// Paths whose line differs between two trees.
@@ -83,6 +84,19 @@ fn renewed_certificates_are_shown_and_the_old_ones_come_back_byte_for_byte() {
         let log = node.kubectl(&["-n", "kube-system", "logs", &scheduler, "--tail=1"]);
         (log.status == 0).then_some(())
     });
+
+    // The kubelet's own, when somebody asks for it by name: it keeps the new one, and goes on renewing it.
+    let current = |node: &Node| node.exec_ok(&["openssl", "x509", "-noout", "-serial", "-in", KUBELET_CLIENT]);
+    let (serial, ran_before) = (current(&node), uids(&node));
+    let dry = node.kubekeel(&["certs", "renew", "kubelet.conf", "--dry-run"]).stdout;
+    assert!(dry.contains("renew    the kubelet's client certificate"), "{dry}");
+    let due = node.kubekeel(&["certs", "renew", "kubelet.conf", "--if-within", "30d"]);
+    assert_eq!((due.status, due.stdout.trim()), (0, "Nothing has to be renewed."), "{}", due.stderr);
+    let own = node.kubekeel(&["certs", "renew", "kubelet.conf"]);
+    assert_eq!(own.status, 0, "{}", own.stderr);
+    assert_ne!(current(&node), serial);
+    assert_eq!((tree(&node), uids(&node)), (second.clone(), ran_before), "kubelet.conf names the same file");
+    all_ready(&node);
 
     let due = node.kubekeel(&["certs", "renew", "all", "--if-within", "30d"]);
     assert_eq!((due.status, due.stdout.trim()), (0, "Nothing has to be renewed."), "{}", due.stderr);

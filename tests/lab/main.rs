@@ -28,6 +28,7 @@ mod power;
 mod put_back;
 mod reset;
 mod restore;
+mod rotate;
 #[path = "../unit/sample.rs"]
 mod sample;
 mod smoke;

@@ -113,6 +113,47 @@ fn every_algorithm_makes_chains_that_openssl_accepts() {
     }
 }
 
+/// Who trusts only the old authority follows the cross certificate, who trusts only the new one does not need it.
+#[test]
+fn what_a_successor_signs_is_accepted_by_who_trusts_either() {
+    for algorithm in ALGORITHMS {
+        let mut config = sample::config();
+        config.cluster.key_algorithm = algorithm;
+        let (old, stranger) = (authority(&config, CertificateId::Ca), authority(&config, CertificateId::Ca));
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = |name: &str, content: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).expect("written");
+            path.to_str().expect("UTF-8").to_owned()
+        };
+        let key = Key::generate(algorithm).expect("a key");
+        let own = issue(&profile(CertificateId::Ca, &config), &key, None, now()).expect("a successor");
+        let cross =
+            issue(&profile(CertificateId::Ca, &config), &key, Some(&old), now()).expect("its cross certificate");
+        let successor = Certificate::parse(own.as_bytes()).expect("readable");
+        let bridge = Certificate::parse(cross.as_bytes()).expect("readable");
+        assert!(bridge.is_signed_by(&old.certificate) && bridge.is_ca && bridge.spki == successor.spki);
+        assert_eq!(subject_key_identifier(&bridge), subject_key_identifier(&successor));
+        assert_eq!(authority_key_identifier(&bridge), subject_key_identifier(&old.certificate));
+        let (_, signed) = leaf(
+            &profile(CertificateId::ApiServer, &config),
+            &Issuer::new(successor.clone(), key).expect("they belong together"),
+        );
+        assert!(signed.is_signed_by(&bridge) && signed.is_signed_by(&successor));
+        let seconds = (signed.not_before + 60).to_string();
+        let chain = place("chain.pem", &cross);
+        let verify = |trusted: &str| {
+            let mut command = Command::new("openssl");
+            command.args(["verify", "-attime", &seconds, "-CAfile", trusted, "-untrusted", &chain]);
+            let leaf = place("leaf.pem", &signed.to_pem());
+            command.arg(leaf).output().expect("it runs").status.success()
+        };
+        assert!(verify(&place("old.pem", &old.certificate.to_pem())), "{algorithm:?}: the old one alone");
+        assert!(verify(&place("new.pem", &own)), "{algorithm:?}: the new one alone");
+        assert!(!verify(&place("other.pem", &stranger.certificate.to_pem())), "{algorithm:?}");
+    }
+}
+
 /// Subject and extensions as openssl prints them, sorted: their order has no meaning.
 pub(crate) fn extensions(certificate: &Certificate) -> Vec<String> {
     let text = openssl(

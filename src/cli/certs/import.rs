@@ -65,6 +65,7 @@ pub(super) async fn run(global: &Global, args: &Import) -> Result<()> {
         dry_run: args.dry_run,
         force: false,
         renew: &renewal,
+        rotation: None,
         min_ready: super::renew::MIN_READY,
         input: &|from, _| Ok(from.input.clone()),
         print: &|plan| init::show(plan, global.output, false),

@@ -4,6 +4,7 @@ mod expiration;
 mod import;
 mod renew;
 mod request;
+mod rotate;
 mod timer;
 
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ enum Verb {
     /// Renews certificates with new keys, proves that the new ones are shown, or puts the old ones back
     #[command(after_help = renew::EXAMPLES)]
     Renew(renew::Renew),
+    /// Replaces certificate authorities: first trust both, later the new ones alone
+    #[command(after_help = rotate::EXAMPLES)]
+    RotateCa(rotate::RotateCa),
     /// Installs a systemd timer that renews what ends soon
     #[command(after_help = timer::EXAMPLES)]
     InstallTimer(timer::InstallTimer),
@@ -109,6 +113,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     match verb {
         Verb::CheckExpiration(args) => expiration::run(global, &args),
         Verb::Renew(args) => Box::pin(renew::run(global, &args)).await,
+        Verb::RotateCa(args) => Box::pin(rotate::run(global, &args)).await,
         Verb::InstallTimer(args) => timer::run(global, &args).await,
         Verb::GenerateCsr(args) => request::generate(global, &args),
         Verb::Import(args) => Box::pin(import::run(global, &args)).await,

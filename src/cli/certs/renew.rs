@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Problem, Result};
 use crate::event::Event;
 use crate::host::fs::Files;
 use crate::observe;
-use crate::pki::{Expiries, Managed, Renewable, Validity};
+use crate::pki::{Expiries, KubeconfigId, Managed, Renewable, Validity};
 use crate::plan::Renewal;
 
 pub(super) const EXAMPLES: &str = "\
@@ -24,17 +24,21 @@ Examples:
   kubekeel certs renew apiserver admin.conf
   kubekeel rollback                           the certificates before that, byte for byte
 
-Names and addresses come from the configuration that runs, not from the old certificates. kubelet.conf is not among the \
-names: the kubelet renews its own.";
+Names and addresses come from the configuration that runs, not from the old certificates. The kubelet renews its own \
+certificate; when its name is given it is told to do so now.";
 
 /// Everything that can be renewed.
 const ALL: &str = "all";
+/// What the kubelet renews by itself.
+/// Its row in the table of what ends when.
+const KUBELET_CLIENT: &str = "kubelet-client";
+const KUBELET: Renewable = Renewable::Kubeconfig(KubeconfigId::Kubelet);
 
 /// Arguments of `certs renew`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Renew {
     /// Which certificates and kubeconfigs
-    #[arg(value_name = "NAME", required = true, value_parser = PossibleValuesParser::new([ALL].into_iter().chain(Renewable::all().map(Renewable::name))))]
+    #[arg(value_name = "NAME", required = true, value_parser = PossibleValuesParser::new([ALL, KUBELET.name()].into_iter().chain(Renewable::all().map(Renewable::name))))]
     names: Vec<String>,
     /// Renew only what ends within this time, such as 30d
     #[arg(long, value_name = "DURATION", value_parser = period)]
@@ -77,6 +81,7 @@ pub(super) async fn run(global: &Global, args: &Renew) -> Result<()> {
         dry_run: args.dry_run,
         force: args.force,
         renew: &Renewal { ids: chosen, signed_in: None },
+        rotation: None,
         min_ready: MIN_READY,
         input: &|from, _| Ok(from.input.clone()),
         print: &|plan| init::show(plan, global.output, args.exit_code),
@@ -105,6 +110,12 @@ fn choose(args: &Renew, expiries: &Expiries) -> Result<(Vec<Renewable>, Vec<Prob
             problems.push(problem.hint("have it signed elsewhere: kubekeel certs generate-csr, kubekeel certs import"));
         } else if due {
             chosen.push(renewable);
+        }
+    }
+    if args.names.iter().any(|name| name == KUBELET.name()) {
+        let row = expiries.rows.iter().find(|row| row.name == KUBELET_CLIENT);
+        if ending.is_none_or(|ending| row.is_none_or(|row| ending.contains(&row.name.as_str()))) {
+            chosen.push(KUBELET);
         }
     }
     // `all` is all that can be renewed here, unless that is nothing.

@@ -1,0 +1,26 @@
+//! What the user decided beyond the configuration.
+
+use super::Rotation;
+use crate::pki::Renewable;
+
+/// What the user decided beyond the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Replace files that we wrote and somebody edited.
+    pub force: bool,
+    /// The control plane is in use: etcd is saved before its pod is replaced, and the API goes on where it can.
+    pub in_use: bool,
+    /// What gets a successor with a new key although it fits.
+    pub renew: Renewal,
+    /// Authorities that get successors, or lose their predecessors.
+    pub rotation: Option<Rotation>,
+}
+
+/// Certificates that are renewed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewal {
+    /// Which.
+    pub ids: Vec<Renewable>,
+    /// The directory of those that an authority elsewhere signed; without one they are issued here.
+    pub signed_in: Option<String>,
+}
