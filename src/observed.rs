@@ -122,6 +122,8 @@ pub struct NodeState {
     pub taints: Vec<Taint>,
     /// Condition Ready.
     pub ready: bool,
+    /// When its kubelet said so last, Unix seconds.
+    pub heartbeat: Option<i64>,
     /// Version of the kubelet that registered it, `v1.37.2`.
     pub kubelet: String,
 }

@@ -124,7 +124,7 @@ impl Applier<'_> {
     }
 }
 
-async fn restart_kubelet() -> Result<(), ServiceError> {
+pub(super) async fn restart_kubelet() -> Result<(), ServiceError> {
     let status = service::status(service::KUBELET).await?;
     if status.needs_reload {
         service::reload().await?;

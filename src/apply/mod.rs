@@ -16,6 +16,7 @@ pub(crate) mod snapshot;
 mod timer;
 mod transaction;
 mod watchdog;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -46,6 +47,7 @@ pub use restore::EtcdData;
 pub use timer::{Schedule, install_timer, remove_timer};
 pub use transaction::Transaction;
 pub use watchdog::watch;
+pub use worker::Worker;
 
 /// What the steps work on.
 pub struct Applier<'a> {

@@ -37,7 +37,7 @@ pub(super) fn kubelet(config: &Config) -> Result<Vec<Object>> {
 }
 
 /// `kubeadm.k8s.io/v1beta4` ClusterConfiguration with every default filled in; kubeadm's upgrade and join read it back.
-pub(super) fn cluster_configuration(config: &Config) -> Value {
+pub(crate) fn cluster_configuration(config: &Config) -> Value {
     let cluster = &config.cluster;
     let mut api_server = component(&cluster.api_server);
     put(&mut api_server, "certSANs", json!(cluster.api_server_cert_sans));

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 pub use bootstrap::{TokenState, token, token_secret, token_states};
 pub use certificates::{certificates_owner, certificates_secret, encrypt, uploaded_files};
+pub(crate) use configuration::cluster_configuration;
 pub use defaults::{COMPONENTS, Defaults, defaults};
 pub use join::{JoinError, join_command};
 pub use object::Object;

@@ -34,6 +34,7 @@ mod reset;
 mod resolve;
 mod schema;
 mod shape;
+mod shared;
 mod tokens;
 mod tree;
 mod upgrade;
@@ -43,6 +44,7 @@ pub(crate) mod yaml;
 pub use editor::schema;
 pub use load::{Input, Judged, Source, judge, load};
 pub use migrate::migrate;
+pub use shared::Shared;
 pub use tokens::{BootstrapToken, Lifetime};
 pub(crate) use tree::{kubelet_problems, trees};
 

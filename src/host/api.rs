@@ -91,10 +91,12 @@ impl ApiServer {
         Ok(node.map(|node| {
             let status = node.status.unwrap_or_default();
             let conditions = status.conditions.unwrap_or_default();
+            let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
             NodeState {
                 labels: node.metadata.labels.unwrap_or_default(),
                 taints: node.spec.and_then(|spec| spec.taints).unwrap_or_default().into_iter().map(taint).collect(),
-                ready: conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+                ready: ready.is_some_and(|condition| condition.status == "True"),
+                heartbeat: ready.and_then(|condition| Some(condition.last_heartbeat_time.as_ref()?.0.as_second())),
                 kubelet: status.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
             }
         }))

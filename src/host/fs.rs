@@ -47,6 +47,8 @@ pub struct Status {
     pub size: u64,
     /// What it is.
     pub kind: EntryKind,
+    /// When its content last changed, Unix seconds.
+    pub modified: i64,
 }
 
 /// The kind of a directory entry, after following symbolic links.
@@ -66,7 +68,7 @@ pub struct Files {
     root: PathBuf,
 }
 
-const TEMPORARY_SUFFIX: &str = ".kubekeel-new";
+pub(super) const TEMPORARY_SUFFIX: &str = ".kubekeel-new";
 
 impl Files {
     /// Files under `root`; `/` is the machine itself.
@@ -110,9 +112,10 @@ impl Files {
                     () if metadata.is_dir() => EntryKind::Directory,
                     () => EntryKind::Other,
                 },
+                modified: metadata.mtime(),
             })),
             Err(error) if is_absent(&error) => match std::fs::symlink_metadata(&resolved) {
-                Ok(_) => Ok(Some(Status { mode: 0, size: 0, kind: EntryKind::Other })),
+                Ok(_) => Ok(Some(Status { mode: 0, size: 0, kind: EntryKind::Other, modified: 0 })),
                 Err(_) => Ok(None),
             },
             Err(source) => Err(FileError { path: path.into(), action: "inspect", source }),
@@ -248,20 +251,6 @@ impl Files {
             result => result.map_err(|error| fail(error.into()))?,
         }
         fault::point("file removed");
-        rustix::fs::fsync(&directory).map_err(|error| fail(error.into()))
-    }
-
-    /// Makes a symbolic link, in place of what has its name, in one rename.
-    pub fn link(&self, path: &str, target: &str) -> Result<(), FileError> {
-        let fail = |source: io::Error| FileError { path: path.into(), action: "link", source };
-        let Target { directory, name, temporary } = Target::new(path);
-        let directory = open_directory(&self.resolve(directory)).map_err(fail)?;
-        match rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty()) {
-            Err(rustix::io::Errno::NOENT) => {}
-            result => result.map_err(|error| fail(error.into()))?,
-        }
-        rustix::fs::symlinkat(target, &directory, &temporary).map_err(|error| fail(error.into()))?;
-        rustix::fs::renameat(&directory, &temporary, &directory, name).map_err(|error| fail(error.into()))?;
         rustix::fs::fsync(&directory).map_err(|error| fail(error.into()))
     }
 

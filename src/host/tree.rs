@@ -1,4 +1,5 @@
-//! Removing whole directories: never through a symbolic link, never into another mount, and past every error.
+//! Names of directories and links: swapping and replacing them in one rename, and removing whole trees, never through a symbolic
+//! link, never into another mount, and past every error.
 
 use std::ffi::CStr;
 use std::io;
@@ -10,7 +11,7 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
 use super::fault;
-use super::fs::{FileError, Files};
+use super::fs::{FileError, Files, TEMPORARY_SUFFIX};
 
 /// A mount below some directory (`/proc/self/mountinfo`, proc(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,21 @@ impl Files {
             rustix::fs::fsync(directory.map_err(fail)?).map_err(fail)?;
         }
         Ok(())
+    }
+
+    /// Makes a symbolic link, in place of what has its name, in one rename.
+    pub fn link(&self, path: &str, target: &str) -> Result<(), FileError> {
+        let fail = |source: Errno| FileError { path: path.into(), action: "link", source: source.into() };
+        let (directory, name) = path.rsplit_once('/').unwrap_or_default();
+        let temporary = self.inside(&format!("{directory}/.{name}{TEMPORARY_SUFFIX}"));
+        match rustix::fs::unlink(&temporary) {
+            Err(Errno::NOENT) => {}
+            result => result.map_err(fail)?,
+        }
+        rustix::fs::symlink(target, &temporary).map_err(fail)?;
+        rustix::fs::rename(&temporary, self.inside(path)).map_err(fail)?;
+        fault::point("link renamed");
+        open(&self.inside(directory)).and_then(|directory| rustix::fs::fsync(&directory)).map_err(fail)
     }
 
     /// What stands at a path, without following it; `None` when nothing does.

@@ -375,6 +375,15 @@ const EXTERNAL: &str = "it is missing, and the key of its certificate authority 
 const EXTERNAL_HINT: &str = "have it signed where that key is: kubekeel certs generate-csr, then kubekeel certs import";
 const KEEP_HINT: &str = "kubekeel never overwrites keys: put the matching file back, or move both away to start anew";
 
+/// What becomes of a text file that has to say something; `None` when it says that already, in whatever layout.
+pub fn change(current: Option<&str>, wanted: &str) -> Option<Change> {
+    match current {
+        None => Some(Change::Create),
+        Some(text) if manifest::is_same_document(text, wanted) => None,
+        Some(text) => Some(Change::Replace { diff: line_diff(text, wanted) }),
+    }
+}
+
 /// A line diff with three lines of context, without a header.
 pub(super) fn line_diff(old: &str, new: &str) -> String {
     let laid_out = manifest::in_one_layout(old, new);

@@ -15,7 +15,7 @@ mod way;
 
 use serde::Serialize;
 
-pub use diff::plan;
+pub use diff::{change, plan};
 pub use inventory::{Entry, Inventory};
 pub use options::{Options, Renewal};
 pub use restore::restore;

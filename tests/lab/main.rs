@@ -18,6 +18,7 @@ mod external_etcd;
 mod faults;
 mod init;
 mod join;
+mod joined;
 #[cfg(feature = "faults")]
 mod kill;
 mod lint;

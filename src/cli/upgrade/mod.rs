@@ -1,12 +1,15 @@
 //! `kubekeel upgrade`: another version of the control plane, as one transaction.
 
+mod node;
+mod worker;
+
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::apply::{self, Change};
-use super::{Global, completion, init, output};
+use super::{Global, Output, completion, init, output, patches, report};
 use crate::apply::Generations;
 use crate::config::{Facts, Overrides};
 use crate::error::{Error, Kind, Result};
@@ -19,7 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   kubekeel upgrade plan                     which versions can come next, and what the newest would change
   kubekeel upgrade diff v1.37.2             the manifests, line by line
-  kubekeel upgrade apply v1.37.2            swap, prove, or put back what ran";
+  kubekeel upgrade apply v1.37.2            swap, prove, or put back what ran
+  kubekeel upgrade node                     on every other node, when the cluster's configuration is of the new version";
 
 /// What `upgrade` does.
 #[derive(Debug, Clone, Subcommand)]
@@ -30,6 +34,9 @@ enum Upgrade {
     Diff(Target),
     /// Upgrades this control plane, proves the new one, or puts the old one back
     Apply(Apply),
+    /// Takes this node to what the cluster's own configuration says: a control plane, or the kubelet of any other node
+    #[command(after_help = node::EXAMPLES)]
+    Node(node::Node),
 }
 
 /// A version that may be left out.
@@ -72,6 +79,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let upgrade =
         Upgrade::from_arg_matches(matches).map_err(|error| Error::new(Kind::Configuration, error.to_string()))?;
     match upgrade {
+        Upgrade::Node(args) => Box::pin(node::run(global, &args)).await,
         Upgrade::Apply(args) => change(global, &args, &|plan| init::show(plan, global.output, false)).await,
         Upgrade::Diff(target) => {
             let (_, version) = choose(global, target)?;
@@ -81,7 +89,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
             let (runs, version) = choose(global, target)?;
             let text = choices(&runs, &version);
             let show = |plan: &Plan| {
-                if global.output == super::Output::Text {
+                if global.output == Output::Text {
                     output::print(&text);
                 }
                 init::show(plan, global.output, false)
@@ -144,7 +152,7 @@ fn choices(runs: &Version, version: &Version) -> String {
 }
 
 fn diff(plan: &Plan, global: &Global) -> Result<()> {
-    if global.output != super::Output::Text {
+    if global.output != Output::Text {
         return init::show(plan, global.output, false);
     }
     for step in &plan.steps {
