@@ -32,6 +32,8 @@ pub const INVENTORY: &str = "/var/lib/kubekeel/inventory.json";
 pub const GENERATIONS: &str = "/var/lib/kubekeel/generations";
 /// Stands while a change is being made: which generation to put back if it is not finished.
 pub const PENDING: &str = "/var/lib/kubekeel/pending.json";
+/// What files said that somebody edited and that were replaced all the same.
+pub const EDITED: &str = "/var/lib/kubekeel/edited";
 /// Snapshots of etcd.
 pub const SNAPSHOTS: &str = "/var/lib/kubekeel/snapshots";
 /// The unit that finishes what a run that died had begun.

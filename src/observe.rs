@@ -13,16 +13,17 @@ use tokio::task::JoinSet;
 use crate::cluster::{self, Known, Part, TokenState};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::host;
 use crate::host::api::ApiServer;
 use crate::host::cri::Cri;
 use crate::host::fs::{EntryKind, FileError, Files};
-use crate::host::{self, service};
+use crate::host::service::{self, ServiceStatus};
 use crate::kubeconfig;
 use crate::layout;
 use crate::manifest::{self, Component, NodeInputs};
 use crate::observed::NodeState;
 use crate::pki::{Certificate, CertificateId, Key, KubeconfigId};
-use crate::plan::{CertificateState, FileState, Inventory, KubeconfigState, ManifestEntry, Snapshot};
+use crate::plan::{CertificateState, FileState, Inventory, KubeconfigState, ManifestEntry, Snapshot, Successor};
 
 pub use expiry::expiries;
 pub use rotation::{needing_the_old_authority, other_control_planes, rotating};
@@ -44,16 +45,16 @@ pub async fn observe(config: &Config, files: &Files) -> Result<Snapshot> {
     let machine = files.is_machine();
     let authority = files.read(&pki_path(config, "ca.crt")).map_err(read)?;
     let pem = authority.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
-    let (kubelet, resolved, pods, cluster) = if machine {
+    let ((kubelet, successor), resolved, pods, cluster) = if machine {
         let (kubelet, resolved, pods, cluster) = tokio::join!(
-            service::status(service::KUBELET),
+            kubelet(),
             service::is_active("systemd-resolved"),
             pods(&config.node.cri_socket),
             cluster(config, files, &pem)
         );
-        (kubelet.ok(), resolved, pods, cluster?)
+        (kubelet, resolved, pods, cluster?)
     } else {
-        (None, false, None, ClusterState::default())
+        ((None, None), false, None, ClusterState::default())
     };
     Ok(Snapshot {
         now: host::now(),
@@ -64,6 +65,7 @@ pub async fn observe(config: &Config, files: &Files) -> Result<Snapshot> {
         kubeconfigs: kubeconfigs(files, authority.as_deref().map(Vec::as_slice)).map_err(read)?,
         inventory: inventory(files)?,
         kubelet,
+        successor,
         resolved,
         pods,
         node: cluster.node,
@@ -119,6 +121,13 @@ pub fn inputs(config: &Config, files: &Files) -> Result<NodeInputs, FileError> {
 
 fn pki_path(config: &Config, name: &str) -> String {
     format!("{}/{name}", config.cluster.certificates_dir)
+}
+
+/// The kubelet's unit, and the kubelet that its next start brings when that is another one.
+async fn kubelet() -> (Option<ServiceStatus>, Option<Successor>) {
+    let Ok(unit) = service::status(service::KUBELET).await else { return (None, None) };
+    let successor = host::facts::successor(unit.pid).await;
+    (Some(unit), successor)
 }
 
 async fn pods(socket: &str) -> Option<Vec<crate::observed::PodRun>> {

@@ -24,7 +24,7 @@ impl Applier<'_> {
     pub(super) async fn apply_objects(&mut self, parts: &[Part], titles: &[String]) -> Result<()> {
         let authority = self.read(&self.pki_path("ca.crt"))?;
         let authority = String::from_utf8_lossy(&authority);
-        let known = Known { authority: &authority, live: self.live };
+        let known = Known { authority: &authority, live: &self.seen.objects };
         let mut objects = cluster::all(parts, self.config, known)?;
         objects.retain(|object| titles.contains(&object.title()));
         self.apply_all(objects).await.map(drop)

@@ -1,9 +1,13 @@
-//! Files: claimed in the inventory before they are made, published together, recorded afterwards.
+//! Files: claimed in the inventory before they are made, published together, recorded afterwards; and what somebody edited is
+//! not lost.
+
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use super::{Applier, failed};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Problem, Result};
+use crate::event::Event;
 use crate::host::fs::Publish;
 use crate::layout;
 use crate::manifest::{self, Component};
@@ -126,6 +130,7 @@ impl Applier<'_> {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
+        self.keep_edits(&batch)?;
         let written: Vec<_> = batch.iter().map(|file| (file.path.clone(), observe::sha256(&file.content))).collect();
         self.files.publish(&batch).map_err(|error| failed(&error))?;
         // Only now: a digest of what never got its name would make the old content look edited.
@@ -134,6 +139,48 @@ impl Applier<'_> {
             let pod = saved.filter(|saved| saved.digest() == digest).and_then(|saved| saved.pod.clone());
             self.inventory.record_pod(&path, digest, pod);
         }
+        Ok(())
+    }
+
+    /// Keeps what files say that somebody edited, before they are replaced.
+    ///
+    /// Who edits a file while a run is going on is not in its plan: the run ends, and the file stays until the way back, which has no
+    /// choice.
+    fn keep_edits(&mut self, batch: &[Publish]) -> Result<()> {
+        let mut surprises = vec![];
+        for file in batch.iter().filter(|file| file.replace) {
+            let Some(now) = self.files.read(&file.path).map_err(|error| failed(&error))? else { continue };
+            let digest = observe::sha256(&now);
+            let planned = self.seen.files.get(&file.path).is_some_and(|state| state.digest == digest);
+            let is_ours = self.inventory.records(&file.path, &digest) || digest == observe::sha256(&file.content);
+            match () {
+                () if is_ours || (planned && !self.seen.inventory.is_edited(&file.path, &digest)) => {}
+                () if planned || self.generation.is_some() => self.keep_edit(&file.path, now)?,
+                () => surprises.push(Problem::new(&file.path, "somebody edited it while this run was going on")),
+            }
+        }
+        if surprises.is_empty() {
+            return Ok(());
+        }
+        // None of them is replaced, so what was recorded of them stands.
+        for file in batch {
+            match self.seen.files.get(&file.path).filter(|state| !state.digest.is_empty()) {
+                Some(state) => self.inventory.record(&file.path, state.digest.clone()),
+                None => self.inventory.erase(&file.path),
+            }
+        }
+        let hint = "put the change into the configuration, and run the same command again";
+        Err(Error::problems(Kind::Drift, "files were edited while this run was going on", surprises).hint(hint))
+    }
+
+    fn keep_edit(&mut self, path: &str, content: Zeroizing<Vec<u8>>) -> Result<()> {
+        let since = self.seen.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let copy = format!("{}/{since}{}", layout::EDITED, path.replace('/', "_"));
+        self.files.ensure_directory(layout::EDITED, 0o700).map_err(|error| failed(&error))?;
+        let file = Publish { path: copy.clone(), content, mode: 0o600, replace: true };
+        self.files.publish(&[file]).map_err(|error| failed(&error))?;
+        let problem = Problem::new(path, format!("somebody edited it; what it said is kept in {copy}"));
+        self.reporter.event(&Event::Warning { problem });
         Ok(())
     }
 

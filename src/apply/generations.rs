@@ -37,6 +37,12 @@ pub struct Pending {
     /// What etcd held, when the change puts something else in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etcd_data: Option<EtcdData>,
+    /// The snapshot of etcd that the change took before it replaced anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Members of etcd then; a snapshot is of all of them.
+    #[serde(default)]
+    pub members: usize,
     /// The snapshot that etcd gets when it has to go back to an older minor and cannot read what the newer one wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,

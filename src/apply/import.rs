@@ -104,7 +104,7 @@ fn private_key(id: Renewable, bytes: &[u8]) -> Option<(Zeroizing<Vec<u8>>, Vec<u
 
 impl Applier<'_> {
     pub(super) fn import(&mut self, id: Renewable, directory: &str) -> Result<()> {
-        let signed = signed(id, directory, self.config, self.files, self.now)
+        let signed = signed(id, directory, self.config, self.files, self.seen.now)
             .map_err(|problems| Error::problems(Kind::Step, "a signed certificate does not fit any more", problems))?;
         let gone = || Error::new(Kind::Step, format!("the signed certificate {} is gone", id.name()));
         let Signed { certificate, key, profile, authority } = signed.ok_or_else(gone)?;

@@ -20,7 +20,7 @@ mod watchdog;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -37,6 +37,7 @@ use crate::pki::CertificateId;
 use crate::plan::{Inventory, Plan, Snapshot, Step};
 use crate::prove::Prover;
 use crate::token::{CertificateKey, Token};
+use generations::Pending;
 use keys::KeyPool;
 use pki::Authority;
 
@@ -45,7 +46,7 @@ pub use import::{Signed, signed};
 pub use restore::EtcdData;
 pub use timer::{Schedule, install_timer, remove_timer};
 pub use transaction::Transaction;
-pub use watchdog::watch;
+pub use watchdog::{recover, watch};
 pub use worker::Worker;
 
 /// What the steps work on.
@@ -65,9 +66,8 @@ pub struct Applier<'a> {
     batch: Vec<Publish>,
     authorities: BTreeMap<CertificateId, Authority>,
     keys: KeyPool,
-    now: SystemTime,
-    /// The objects in the cluster as they were seen.
-    live: &'a BTreeMap<String, serde_json::Value>,
+    /// What the plan was made from.
+    seen: &'a Snapshot,
     made: Made,
 }
 
@@ -78,6 +78,8 @@ pub struct Made {
     pub token: Option<Token>,
     /// The key of the uploaded certificates.
     pub certificate_key: Option<CertificateKey>,
+    /// Static pods that were restarted although the plan did not say so, each for a reason that was told.
+    pub restarted: Vec<Component>,
 }
 
 /// Applies a plan that has no refusals; `generation` is the one that it puts back, if it does.
@@ -101,8 +103,7 @@ pub async fn apply(
         batch: vec![],
         authorities: BTreeMap::new(),
         keys,
-        now: seen.now,
-        live: &seen.objects,
+        seen,
         made: Made::default(),
     };
     applier.sweep()?;
@@ -155,7 +156,7 @@ impl Applier<'_> {
             Step::DowngradeEtcd { minor } => downgrade::run(self.config, self.files, minor, self.reporter).await,
             Step::UnpackSnapshot { snapshot, directory } => self.unpack_snapshot(snapshot, directory).await,
             Step::SwapEtcdData { directory } => self.swap_etcd_data(directory),
-            Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now).await.map(drop),
+            Step::SnapshotEtcd => self.snapshot_etcd().await,
             Step::Kubelet { action } => self.kubelet(*action).await,
             Step::StartBeside => self.start_beside().await,
             Step::EndBeside => self.end_beside().await,
@@ -181,6 +182,18 @@ impl Applier<'_> {
         let mut prover = Prover::new(self.config, self.files, self.interrupt, self.reporter);
         prover.digests.extend(self.inventory.adopted_pods());
         prover
+    }
+
+    /// Saves a snapshot of etcd, and records it for who may have to put it back.
+    async fn snapshot_etcd(&mut self) -> Result<()> {
+        let etcd = snapshot::connect(self.config, self.files).await?;
+        let members = etcd.members().await.map_err(|error| failed(&error))?;
+        let path = snapshot::save(self.config, self.files, self.seen.now).await?;
+        let generations = Generations::new(self.files);
+        match generations.pending()? {
+            Some(pending) => generations.begin(&Pending { before: Some(path), members, ..pending }),
+            None => Ok(()),
+        }
     }
 
     async fn end_pod(&mut self, component: Component, grace: u32) -> Result<()> {

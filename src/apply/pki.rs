@@ -69,7 +69,7 @@ impl Applier<'_> {
     }
 
     fn issue(&mut self, profile: &Profile, key: &Key) -> Result<String> {
-        let now = self.now;
+        let now = self.seen.now;
         let authority = match profile.signer {
             Some(signer) => Some(self.authority(signer)?),
             None => None,

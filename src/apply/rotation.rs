@@ -14,7 +14,7 @@ impl Applier<'_> {
             (self.pki_path(&format!("{}.crt", id.base())), self.pki_path(&format!("{}.key", id.base())));
         let old = self.read(&path)?;
         let key = self.keys.take()?;
-        let (profile, now) = (pki::profile(id, self.config), self.now);
+        let (profile, now) = (pki::profile(id, self.config), self.seen.now);
         let refused = |error: &pki::IssueError| {
             Error::new(Kind::Step, format!("cannot issue the successor of {}", id.name())).because(error)
         };

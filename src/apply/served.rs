@@ -44,6 +44,7 @@ impl Applier<'_> {
         self.kubelet(KubeletAction::Stop).await?;
         for component in pods {
             self.end_pod(component, 0).await?;
+            self.made.restarted.push(component);
         }
         self.kubelet(KubeletAction::Restart).await?;
         self.prover().prove(components).await?;

@@ -20,8 +20,7 @@ pub(crate) async fn save(config: &Config, files: &Files, now: SystemTime) -> Res
     let fail = |error: FileError| Error::new(Kind::Step, "cannot save a snapshot of etcd").because(&error);
     files.ensure_directory(layout::SNAPSHOTS, 0o700).map_err(fail)?;
     files.sweep(layout::SNAPSHOTS).map_err(fail)?;
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let path = format!("{}/{seconds}.db", layout::SNAPSHOTS);
+    let path = next(now, files)?;
     match save_to(&path, config, files).await {
         Ok(_) => forget_old(files).map(|()| path),
         Err(error) => {
@@ -30,6 +29,30 @@ pub(crate) async fn save(config: &Config, files: &Files, now: SystemTime) -> Res
             Err(error)
         }
     }
+}
+
+/// The name of the next snapshot, after all that there are, also when the clock was set back.
+fn next(now: SystemTime, files: &Files) -> Result<String> {
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let newest = kept(files)?.last().and_then(|path| path.rsplit('/').next()?.strip_suffix(".db")?.parse::<u64>().ok());
+    let seconds = newest.map_or(seconds, |newest| seconds.max(newest.saturating_add(1)));
+    Ok(format!("{}/{seconds}.db", layout::SNAPSHOTS))
+}
+
+/// Fails when a snapshot of what etcd holds now would not fit on the disk.
+pub(crate) async fn room(directory: &str, etcd: &Etcd, files: &Files) -> Result<()> {
+    let fail = |error: &(dyn std::error::Error + 'static)| {
+        Error::new(Kind::Preflight, "cannot tell whether a snapshot of etcd fits").because(error)
+    };
+    let status = etcd.status().await.map_err(|error| fail(&error))?;
+    let size = u64::try_from(status.db_size).unwrap_or(0);
+    let free = files.free_bytes(directory).map_err(|error| fail(&error))?;
+    if free >= size.saturating_add(RESERVE) {
+        return Ok(());
+    }
+    let (size, reserve, free) = (size >> 20, RESERVE >> 20, free >> 20);
+    let message = format!("a snapshot of etcd needs {size} MiB and {reserve} MiB beside it, and {free} MiB are free");
+    Err(Error::new(Kind::Preflight, message).hint(format!("free some space for {directory}")))
 }
 
 /// Saves a snapshot of the local member; what does not match its checksum is not kept.
@@ -41,14 +64,8 @@ pub(crate) async fn save_to(path: &str, config: &Config, files: &Files) -> Resul
         return Err(Error::new(Kind::Configuration, format!("{path} is there already, and stays as it is")));
     }
     let etcd = connect(config, files).await?;
-    let status = etcd.status().await.map_err(|error| fail(&error))?;
-    let size = u64::try_from(status.db_size).unwrap_or(0);
     let (directory, _) = path.rsplit_once('/').unwrap_or_default();
-    let free = files.free_bytes(directory).map_err(|error| fail(&error))?;
-    if free < size.saturating_add(RESERVE) {
-        let message = format!("etcd's {} MiB do not fit beside {} MiB of free space", size >> 20, free >> 20);
-        return Err(Error::new(Kind::Step, message).hint(format!("free some space for {directory}")));
-    }
+    room(directory, &etcd, files).await.map_err(|error| Error { kind: Kind::Step, ..error })?;
     let mut file = files.receive(path).map_err(|error| fail(&error))?;
     let mut inspection = Inspection::default();
     etcd.snapshot(|piece| {

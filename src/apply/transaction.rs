@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use super::generations::{Generations, Pending};
 use super::restore::{self, EtcdData};
-use super::{downgrade, snapshot, watchdog};
+use super::{downgrade, watchdog};
 use crate::config::{Config, Input};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Kind, Problem, Result};
 use crate::event::{Event, Reporter};
 use crate::generation::Generation;
 use crate::host::fs::Files;
 use crate::host::service::ServiceStatus;
 use crate::host::signal::Interrupt;
-use crate::manifest::Component;
+use crate::manifest::{self, Component};
 use crate::observe;
-use crate::plan::{self, Plan, Snapshot, Step};
+use crate::plan::{self, Inventory, Plan, Snapshot, Step};
 use crate::prove::Prover;
 
 /// A change to a node with a proven generation.
@@ -37,6 +37,8 @@ pub struct Transaction<'a> {
     pub min_ready: Duration,
     /// What etcd held, when the change puts something else in its place.
     pub etcd_data: Option<EtcdData>,
+    /// Whether all was well before: then a restart that the plan did not say is a fault of the change.
+    pub was_well: bool,
     /// Safe points of the way there; the way back has none.
     pub interrupt: &'a Interrupt,
 }
@@ -49,7 +51,11 @@ impl Transaction<'_> {
         let generations = Generations::new(self.files);
         let mut seen = seen.clone();
         let (from, command) = (self.from.number, self.command.clone());
-        let pending = Pending { from, command, etcd_data: self.etcd_data.clone(), snapshot: None };
+        // What an earlier change left and nobody could put back is still to be put back if this one fails.
+        let left = generations.pending().ok().flatten();
+        let etcd_data = self.etcd_data.clone().or_else(|| left.as_ref()?.etcd_data.clone());
+        let snapshot = left.and_then(|left| left.snapshot);
+        let pending = Pending { from, command, etcd_data, before: None, members: 0, snapshot };
         if plan.changes_anything() {
             watchdog::arm(self.files, &mut seen.inventory).await?;
             watchdog::release().await?;
@@ -58,9 +64,9 @@ impl Transaction<'_> {
         let applied = super::apply(plan, &seen, self.config, self.files, self.interrupt, reporter, self.to).await;
         // Keeping the generation belongs to the change: what cannot be put back later must not stay.
         let stayed = match applied {
-            Ok(_) => {
+            Ok(made) => {
                 reporter.event(&Event::Proven { elapsed: self.began.elapsed() });
-                self.stay(plan, reporter).await
+                self.stay(plan, &seen, &made.restarted, reporter).await
             }
             Err(error) => Err(error),
         };
@@ -72,6 +78,7 @@ impl Transaction<'_> {
         };
         let number = self.from.number;
         reporter.event(&Event::RollBack { generation: number, because: reason(&error) });
+        let pending = generations.pending().ok().flatten().unwrap_or(pending);
         match Box::pin(put_back(self.from, pending, self.files, reporter)).await {
             Ok(lost) => {
                 generations.end()?;
@@ -85,17 +92,49 @@ impl Transaction<'_> {
         }
     }
 
-    /// The stability window.
-    async fn stay(&self, plan: &Plan, reporter: &mut dyn Reporter) -> Result<()> {
-        let new: Vec<_> = plan.starts.iter().chain(&plan.restarts).copied().collect();
-        if new.is_empty() || self.min_ready.is_zero() {
+    /// The stability window; and nothing happened that the plan did not say.
+    async fn stay(
+        &self,
+        plan: &Plan,
+        seen: &Snapshot,
+        restarted: &[Component],
+        reporter: &mut dyn Reporter,
+    ) -> Result<()> {
+        if !plan.changes_anything() {
             return Ok(());
         }
-        let seconds = self.min_ready.as_secs();
-        reporter.event(&Event::Work { text: format!("watch the new pods for {seconds} s"), done: 0, total: 1 });
+        let new: Vec<_> = plan.starts.iter().chain(&plan.restarts).chain(restarted).copied().collect();
+        let all: Vec<_> = manifest::components(self.config).collect();
+        let inventory = observe::inventory(self.files)?;
         let mut prover = Prover::new(self.config, self.files, self.interrupt, reporter);
-        prover.digests.extend(observe::inventory(self.files)?.adopted_pods());
-        prover.stay(&new, self.min_ready).await
+        prover.digests.extend(inventory.adopted_pods());
+        if !new.is_empty() && !self.min_ready.is_zero() {
+            let text = format!("watch the new pods for {} s", self.min_ready.as_secs());
+            prover.reporter.event(&Event::Work { text, done: 0, total: 1 });
+            prover.stay(&all, self.min_ready).await?;
+        }
+        if self.was_well {
+            prover.untouched(seen.pods.iter().flatten(), all.into_iter().filter(|pod| !new.contains(pod))).await?;
+        }
+        self.unedited(seen, &inventory)
+    }
+
+    /// What is kept as proven is what was planned, and not what somebody made of it meanwhile.
+    fn unedited(&self, seen: &Snapshot, inventory: &Inventory) -> Result<()> {
+        let mut edits = vec![];
+        for (path, _) in observe::paths(self.config) {
+            let now = self.files.read(&path).map_err(|error| super::failed(&error))?;
+            let Some(digest) = now.map(|bytes| observe::sha256(&bytes)) else { continue };
+            let was = seen.files.get(&path).is_some_and(|state| state.digest == digest);
+            if !was && inventory.is_edited(&path, &digest) {
+                edits.push(Problem::new(path, "somebody edited it while this run was going on"));
+            }
+        }
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let hint = "put the change into the configuration, and run the same command again";
+        Err(Error::problems(Kind::Drift, "files were edited while this run was going on", edits).hint(hint))
     }
 }
 
@@ -129,7 +168,7 @@ pub(super) async fn put_back(
     // A newer etcd was put in place, and before that the change took a snapshot. Recorded, because whoever goes on after a death
     // finds the older etcd's manifest in place.
     if takes_back && pending.snapshot.is_none() {
-        pending.snapshot = snapshot::kept(files)?.pop();
+        pending.snapshot.clone_from(&pending.before);
         Generations::new(files).begin(&pending)?;
     }
     // Whoever interrupted the way there does not want to stand between two generations.
@@ -137,6 +176,12 @@ pub(super) async fn put_back(
     let applied = Box::pin(super::apply(&plan, &seen, &config, files, &never, reporter, Some(generation))).await;
     let (error, snapshot) = match (applied, pending.snapshot) {
         (Ok(_), _) => return Ok(None),
+        (Err(error), Some(snapshot)) if is_of_etcd(&error) && pending.members > 1 => {
+            let members = pending.members;
+            return Err(
+                error.hint(format!("{snapshot} is of all {members} members of etcd: restore it on each of them"))
+            );
+        }
         (Err(error), Some(snapshot)) if is_of_etcd(&error) => (error, snapshot),
         (Err(error), _) => return Err(error),
     };

@@ -91,12 +91,14 @@ pub async fn watch(files: &Files, reporter: &mut dyn Reporter) -> Result<Option<
         match lock::take(layout::LOCK.as_ref(), "watchdog") {
             Err(error) if error.kind == Kind::Locked => {}
             Err(error) => return Err(error),
-            Ok(_lock) => return finish(&generations, files, reporter).await,
+            Ok(_lock) => return recover(files, reporter).await,
         }
     }
 }
 
-async fn finish(generations: &Generations<'_>, files: &Files, reporter: &mut dyn Reporter) -> Result<Option<u32>> {
+/// Puts back what a run that died left unfinished, if one did; who calls holds the lock. Gives the generation that was put back.
+pub async fn recover(files: &Files, reporter: &mut dyn Reporter) -> Result<Option<u32>> {
+    let generations = Generations::new(files);
     let Some(pending) = generations.pending()? else { return Ok(None) };
     // A change that was proven and kept had only its record left to remove.
     let finished = generations.numbers()?.last().is_some_and(|newest| *newest > pending.from);

@@ -1,23 +1,23 @@
 //! `kubekeel apply`: any change of the configuration, as one transaction.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use super::init::{self, Init};
 use super::{Global, Output, output, patches, report};
-use crate::apply::{Generations, Transaction};
+use crate::apply::{Generations, Transaction, snapshot};
 use crate::config::{Config, Facts, Input};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Problem, Result};
 use crate::event::{Event, Reporter};
 use crate::generation::Generation;
 use crate::host::fs::Files;
 use crate::host::signal::Interrupt;
-use crate::host::{facts, lock};
+use crate::host::{self, facts, lock};
 use crate::layout;
 use crate::manifest;
 use crate::observe;
-use crate::plan::{self, Options, Plan, Renewal, Rotation, Snapshot};
+use crate::plan::{self, Given, Options, Plan, Renewal, Rotation, Snapshot, Step};
 use crate::preflight;
 use crate::release;
 
@@ -105,6 +105,9 @@ impl Change<'_> {
         within_skew(&from, &config, &facts)?;
         let dry_run = self.dry_run || config.dry_run;
         let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
+        if !dry_run {
+            crate::apply::recover(&files, reporter.as_mut()).await?;
+        }
 
         let mut wants = init::wants(None, &config, &files);
         match &self.rotation {
@@ -114,20 +117,32 @@ impl Change<'_> {
         }
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
-        preflight::check(&inputs, reporter.as_mut())?;
-        let minor = from.input.config()?.cluster.version.minor;
-        known_options(&config, &seen, minor, reporter.as_mut())?;
+        let was = from.input.config()?;
+        let fit = preflight::check(&inputs, reporter.as_mut())
+            .and_then(|()| not_before(&from, &config))
+            .and_then(|()| known_options(&config, &seen, was.cluster.version.minor, reporter.as_mut()));
         let (renew, rotation) = (self.renew.clone(), self.rotation.clone());
-        let options = Options { force: self.force, in_use: true, renew, rotation };
-        let plan = plan::plan(&wants, &config, &seen, options)?;
-        init::refuse(&plan)?;
+        let options = Options { force: self.force, in_use: true, given: given(&was, &config), renew, rotation };
+        let mut plan = plan::plan(&wants, &config, &seen, options)?;
+        plan.images = inputs.missing_images();
         if dry_run {
+            // Who asks what would be done is told, whatever stands in the way.
             reporter.finish();
-            return (self.print)(&plan);
+            let printed = (self.print)(&plan);
+            return fit.and_then(|()| init::refuse(&plan)).and(printed);
         }
+        fit?;
+        init::refuse(&plan)?;
         // Renewal is the cure for what ended.
-        if self.renew.ids.is_empty() || self.rotation.is_some() {
+        let was_well = self.renew.ids.is_empty() || self.rotation.is_some();
+        if was_well {
             preflight::health(&config, &files, reporter.as_mut()).await?;
+        }
+        if plan.steps.contains(&Step::SnapshotEtcd) {
+            let etcd = snapshot::connect(&config, &files).await?;
+            snapshot::room(layout::SNAPSHOTS, &etcd, &files)
+                .await
+                .map_err(|error| error.hint("nothing was changed"))?;
         }
         // Before the first change: an image that cannot be had must not cost a restart.
         preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
@@ -141,6 +156,7 @@ impl Change<'_> {
             began,
             min_ready: self.min_ready,
             etcd_data: None,
+            was_well,
             interrupt: &interrupt,
         };
         let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
@@ -159,6 +175,29 @@ fn within_skew(from: &Generation, config: &Config, facts: &Facts) -> Result<()> 
         None => Ok(()),
         Some(reason) => Err(Error::new(Kind::Preflight, reason).hint("nothing was changed")),
     }
+}
+
+/// A generation that was proven in the future: certificates that are issued now would be older than what they replace, and
+/// perhaps valid for nobody else.
+fn not_before(from: &Generation, config: &Config) -> Result<()> {
+    /// Clocks are corrected by a little all the time.
+    const SLACK: Duration = Duration::from_secs(60);
+    let proven = SystemTime::UNIX_EPOCH + Duration::from_secs(from.proven);
+    let ignored = config.node.ignore_preflight_errors.iter().any(|name| name == "all" || name == "clock");
+    match proven.duration_since(host::now()) {
+        Ok(ahead) if ahead > SLACK && !ignored => {
+            let message = format!("generation {} was proven {} s from now", from.number, ahead.as_secs());
+            let problem = Problem::new("Clock", message).hint("set the clock (`timedatectl set-ntp true`)");
+            Err(Error::problems(Kind::Preflight, "the node is not fit; nothing was changed", vec![problem]))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the cluster was given by the configuration that runs.
+fn given(was: &Config, config: &Config) -> Given {
+    let marks = was.node.taints == config.node.taints;
+    Given { marks, tokens: was.bootstrap_tokens == config.bootstrap_tokens }
 }
 
 /// A new minor must know every flag and gate that the old one took; otherwise what is unknown is told, and the proof says

@@ -181,7 +181,8 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     } else {
         None
     };
-    let plan = plan::plan(&wants, &config, &seen, Options { force: args.force, ..Options::default() })?;
+    let mut plan = plan::plan(&wants, &config, &seen, Options { force: args.force, ..Options::default() })?;
+    plan.images = inputs.iter().flat_map(preflight::Inputs::missing_images).collect();
     refuse(&plan)?;
     if dry_run {
         reporter.finish();

@@ -34,6 +34,10 @@ pub(super) async fn run(global: &Global, restore: &Restore) -> Result<()> {
     let findings = snapshot::verify(&restore.path, &files)?;
     let generations = Generations::new(&files);
     let _lock = if restore.dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), "etcd snapshot restore")?) };
+    let mut reporter = report::reporter(global.output);
+    if !restore.dry_run {
+        crate::apply::recover(&files, reporter.as_mut()).await?;
+    }
     let from = proven(&generations)?;
     let config = from.input.config()?;
     if config.cluster.external_etcd.is_some() {
@@ -66,7 +70,6 @@ pub(super) async fn run(global: &Global, restore: &Restore) -> Result<()> {
     });
     let directory = directory.unwrap_or_default();
     let interrupt = Interrupt::listen();
-    let mut reporter = report::reporter(global.output);
     let inputs = preflight::look(&config, &seen, &files, None).await;
     preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
     let transaction = Transaction {
@@ -78,6 +81,7 @@ pub(super) async fn run(global: &Global, restore: &Restore) -> Result<()> {
         files: &files,
         began,
         min_ready: Duration::from_secs(5),
+        was_well: false,
         interrupt: &interrupt,
         etcd_data: Some(EtcdData::now(&config, &directory, &files)?),
     };

@@ -7,8 +7,9 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::apply::{only_on_the_machine, proven};
 use super::{Global, Output, completion, init, output, report};
-use crate::apply::{Generations, Transaction};
-use crate::error::{Error, Kind, Result};
+use crate::apply::{self, Generations, Transaction};
+use crate::error::{Error, Kind, Problem, Result};
+use crate::event::Event;
 use crate::host::fs::Files;
 use crate::host::lock;
 use crate::host::signal::Interrupt;
@@ -55,8 +56,16 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let interrupt = Interrupt::listen();
     let generations = Generations::new(&files);
     let _lock = if args.dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), "rollback")?) };
+    let target = target(&args, &generations)?;
+    if !args.dry_run
+        && let Err(error) = apply::recover(&files, reporter.as_mut()).await
+    {
+        // Perhaps another generation can be proven.
+        let problem = Problem::new("unfinished change", error.to_string());
+        reporter.event(&Event::Warning { problem });
+    }
     let from = proven(&generations)?;
-    let to = generations.load(target(&args, &generations)?)?;
+    let to = generations.load(target)?;
     let config = to.input.config()?;
     let seen = observe::observe(&config, &files).await?;
     let plan = plan::rollback(&to, &config, &seen)?;
@@ -77,6 +86,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         began,
         min_ready: super::apply::min_ready(matches),
         etcd_data: None,
+        was_well: false,
         interrupt: &interrupt,
     };
     let result = transaction.run(&plan, &seen, reporter.as_mut()).await;

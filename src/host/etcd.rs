@@ -84,6 +84,13 @@ struct Downgrade {
 #[derive(Clone, PartialEq, Message)]
 struct Nothing {}
 
+/// `MemberListResponse`; of a member only that there is one.
+#[derive(Clone, PartialEq, Message)]
+struct Members {
+    #[prost(message, repeated, tag = "2")]
+    members: Vec<Nothing>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct Piece {
     #[prost(bytes = "vec", tag = "3")]
@@ -134,27 +141,36 @@ impl Etcd {
 
     /// Version and size.
     pub async fn status(&self) -> Result<Status, EtcdError> {
-        let fail = self.fail("Status");
+        self.ask("Status", "/etcdserverpb.Maintenance/Status", Nothing {}).await
+    }
+
+    /// How many members the cluster has.
+    pub async fn members(&self) -> Result<usize, EtcdError> {
+        let answer: Members = self.ask("MemberList", "/etcdserverpb.Cluster/MemberList", Nothing {}).await?;
+        Ok(answer.members.len())
+    }
+
+    /// One question and its answer.
+    async fn ask<Q, A>(&self, call: &'static str, path: &'static str, question: Q) -> Result<A, EtcdError>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let fail = self.fail(call);
         let mut client = self.client();
         client.ready().await.map_err(|error| fail(error.to_string()))?;
-        let mut request = tonic::Request::new(Nothing {});
+        let mut request = tonic::Request::new(question);
         request.set_timeout(CALL);
-        let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Status");
-        let answer = client.unary(request, path, tonic_prost::ProstCodec::<Nothing, Status>::default()).await;
+        let codec = tonic_prost::ProstCodec::<Q, A>::default();
+        let answer = client.unary(request, PathAndQuery::from_static(path), codec).await;
         answer.map(tonic::Response::into_inner).map_err(|status| fail(status.message().to_owned()))
     }
 
     /// Lets the cluster go back to an older minor, `3.6`: from then on it writes only what that one can read. Returns at
     /// once; [`Status::storage_version`] tells when the data is there.
     pub async fn enable_downgrade(&self, version: &str) -> Result<(), EtcdError> {
-        let fail = self.fail("Downgrade");
-        let mut client = self.client();
-        client.ready().await.map_err(|error| fail(error.to_string()))?;
-        let mut request = tonic::Request::new(Downgrade { action: 1, version: version.to_owned() });
-        request.set_timeout(CALL);
-        let path = PathAndQuery::from_static("/etcdserverpb.Maintenance/Downgrade");
-        let answer = client.unary(request, path, tonic_prost::ProstCodec::<Downgrade, Nothing>::default()).await;
-        answer.map(drop).map_err(|status| fail(status.message().to_owned()))
+        let question = Downgrade { action: 1, version: version.to_owned() };
+        self.ask::<_, Nothing>("Downgrade", "/etcdserverpb.Maintenance/Downgrade", question).await.map(drop)
     }
 
     /// Streams the database; its last 32 bytes are the SHA-256 of all before them.

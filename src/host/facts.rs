@@ -1,11 +1,13 @@
 //! What the host contributes to the defaults of a configuration.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
 use crate::config::Facts;
 use crate::layout::CRI_SOCKETS;
+use crate::plan::Successor;
 use crate::release::Version;
 
 /// Reads all facts; the kubelet's version costs a process and is read beside the rest.
@@ -47,12 +49,29 @@ pub fn default_address() -> Option<IpAddr> {
         .or_else(|| ask(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()))
 }
 
-/// `kubelet --version`, for example `Kubernetes v1.37.2`. The path is the one in the unit when the shell has none.
+/// The kubelet that was installed in place of the running one, whose process is `pid`.
+pub async fn successor(pid: u32) -> Option<Successor> {
+    let runs = format!("/proc/{pid}/exe");
+    let installed = super::service::program(super::service::KUBELET).await?;
+    let identity = |path: &str| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    // Almost always they are one file, and nobody has to be asked.
+    if pid == 0 || identity(&runs)? == identity(&installed)? {
+        return None;
+    }
+    let (runs, installed) = (version_of(&runs).await?, version_of(&installed).await?);
+    (runs != installed).then_some(Successor { runs, installed })
+}
+
+/// The version of the installed kubelet. The path is the one in the unit when the shell has none.
 pub async fn kubelet_version() -> Option<Version> {
-    let program = match super::service::program("kubelet").await {
-        Some(program) => program,
-        None => "kubelet".to_owned(),
-    };
+    match super::service::program(super::service::KUBELET).await {
+        Some(program) => version_of(&program).await,
+        None => version_of("kubelet").await,
+    }
+}
+
+/// `kubelet --version`, for example `Kubernetes v1.37.2`.
+async fn version_of(program: &str) -> Option<Version> {
     let run = tokio::process::Command::new(program).arg("--version").stdin(Stdio::null()).output();
     let output = tokio::time::timeout(Duration::from_secs(5), run).await.ok()?.ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -10,13 +10,14 @@ use crate::pki::{CertificateId, KubeconfigId};
 
 /// Plans what is wanted in the cluster.
 pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want]) -> Result<()> {
-    if wants.contains(&Want::NodeMarks) {
+    let given = planner.options.given;
+    if wants.contains(&Want::NodeMarks) && !given.marks {
         node_marks(planner);
     }
     let parts: Vec<_> =
         wants.iter().filter_map(|want| if let Want::Objects(part) = want { Some(*part) } else { None }).collect();
     objects(planner, &parts)?;
-    if parts.contains(&Part::BootstrapToken) && planner.options.rotation.is_none() {
+    if parts.contains(&Part::BootstrapToken) && planner.options.rotation.is_none() && !given.tokens {
         bootstrap_tokens(planner);
     }
     if wants.contains(&Want::UploadedCertificates) && planner.config.upload_certificates {

@@ -242,7 +242,7 @@ impl<'a> Planner<'a> {
         let misfits = match self.seen.kubeconfigs.get(&id) {
             None if external => return self.refuse(&path, EXTERNAL, EXTERNAL_HINT),
             // Who took super-admin.conf away did so on purpose.
-            None if self.options.rotation.is_some() => return,
+            None if self.options.in_use && id == KubeconfigId::SuperAdmin => return,
             None => {
                 self.needs_authority(CertificateId::Ca);
                 self.touched.insert(path);

@@ -92,8 +92,14 @@ impl Change {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in self.drift.iter().chain(&self.refusals) {
+            writeln!(f, "  refuse   {problem}")?;
+        }
         for path in &self.kept {
             writeln!(f, "  keep     {path}")?;
+        }
+        for image in &self.images {
+            writeln!(f, "  pull     {image}")?;
         }
         for step in &self.steps {
             writeln!(f, "  {step}")?;
@@ -122,6 +128,7 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "static pods that start: {}", names(&self.starts))?;
         write!(f, "static pods that restart: {}", names(&self.restarts))?;
+        self.kubelet.iter().try_for_each(|kubelet| write!(f, "\nkubelet: {kubelet}"))?;
         self.way.iter().try_for_each(|way| write!(f, "\nkube-apiserver: {way}"))
     }
 }

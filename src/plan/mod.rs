@@ -13,11 +13,13 @@ mod rotation;
 mod snapshot;
 mod way;
 
+use std::fmt;
+
 use serde::Serialize;
 
 pub use diff::{change, plan};
 pub use inventory::{Entry, Inventory};
-pub use options::{Options, Renewal};
+pub use options::{Given, Options, Renewal};
 pub use restore::restore;
 pub use rollback::rollback;
 pub use rotation::{Rotation, Turn};
@@ -28,6 +30,7 @@ use crate::cluster::Part;
 use crate::error::Problem;
 use crate::manifest::Component;
 use crate::pki::{CertificateId, KubeconfigId, Renewable};
+use crate::release::Version;
 
 /// One step. It holds no secret: keys are born when the plan is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -242,6 +245,12 @@ pub enum Reason {
 pub struct Plan {
     /// Steps in execution order.
     pub steps: Vec<Step>,
+    /// Images that the runtime does not have yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// The kubelet that runs and the one that its next start brings, when they are not the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubelet: Option<Successor>,
     /// Paths and objects that are as they should be.
     pub kept: Vec<String>,
     /// Static pods that start.
@@ -257,6 +266,30 @@ pub struct Plan {
     /// Files that we wrote and somebody edited.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Problem>,
+}
+
+/// A kubelet that was installed in place of the one that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Successor {
+    /// Version of the one that runs.
+    pub runs: Version,
+    /// Version of the one that was installed.
+    pub installed: Version,
+}
+
+impl Successor {
+    /// Whether it makes other hashes of the same pods, and so restarts all static pods when it starts: each minor does
+    /// (`pkg/kubelet/config/common.go`, seen on nodes of 1.36 and 1.37).
+    pub fn restarts_pods(&self) -> bool {
+        self.runs.minor != self.installed.minor
+    }
+}
+
+impl fmt::Display for Successor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} runs and {} is installed", self.runs, self.installed)?;
+        if self.restarts_pods() { f.write_str("; its first start restarts all static pods") } else { Ok(()) }
+    }
 }
 
 impl Plan {

@@ -10,10 +10,28 @@ pub struct Options {
     pub force: bool,
     /// The control plane is in use: etcd is saved before its pod is replaced, and the API goes on where it can.
     pub in_use: bool,
+    /// What the cluster was given before, and does not get again.
+    pub given: Given,
     /// What gets a successor with a new key although it fits.
     pub renew: Renewal,
     /// Authorities that get successors, or lose their predecessors.
     pub rotation: Option<Rotation>,
+}
+
+impl Options {
+    /// Whether the occasion is certificates, and nothing else.
+    pub fn is_of_certificates(&self) -> bool {
+        self.rotation.is_some() || !self.renew.ids.is_empty()
+    }
+}
+
+/// What a cluster is given once; from then on it is its users' own. A change of it in the configuration is another gift.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Labels and taints of the Node.
+    pub marks: bool,
+    /// Bootstrap tokens.
+    pub tokens: bool,
 }
 
 /// Certificates that are renewed.

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::diff::{Planner, line_diff};
-use super::{Change, KubeletAction, Snapshot, Step, Way};
+use super::{Change, KubeletAction, Snapshot, Step, Successor, Way};
 use crate::adopt;
 use crate::error::Result;
 use crate::manifest::{self, Component, Manifest};
@@ -41,7 +41,11 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
     for component in components {
         pods.push(readiness(planner, component)?);
     }
-    let scope = Scope { kubelet: wants.contains(&Want::Kubelet), kubelet_changes, proof: wants.contains(&Want::Proof) };
+    let kubelet = wants.contains(&Want::Kubelet);
+    // A renewal or a rotation is no occasion to bring another kubelet up.
+    let kubelet_changes =
+        kubelet_changes || (planner.seen.successor.is_some() && !planner.options.is_of_certificates());
+    let scope = Scope { kubelet, kubelet_changes, proof: wants.contains(&Want::Proof) };
     arrange(planner, &pods, scope, |component, change| Step::WriteManifest { component, change });
     Ok(())
 }
@@ -68,9 +72,19 @@ pub(super) fn arrange(
         let changes = pods.iter().filter_map(|pod| Some(write(pod.component, pod.change.clone()?)));
         planner.plan.steps.extend(changes);
     };
+    let mut pods = pods.to_vec();
+    let healthy = planner.seen.kubelet.as_ref().is_some_and(crate::host::service::ServiceStatus::is_running);
+    let swaps = pods.iter().any(|pod| pod.ends);
+    planner.plan.kubelet = planner.seen.successor.clone().filter(|_| scope.kubelet && (swaps || scope.kubelet_changes));
+    // It would end them one after another, each with its grace; together they are back sooner.
+    if planner.plan.kubelet.as_ref().is_some_and(Successor::restarts_pods) {
+        for pod in pods.iter_mut().filter(|pod| pod.runs) {
+            (pod.ends, pod.runs) = (true, false);
+        }
+    }
     // Where nobody can say what runs (a tree under --root), the manifests say what would.
     let visible = planner.seen.pods.is_some();
-    for pod in pods {
+    for pod in &pods {
         if pod.ends || (!visible && matches!(pod.change, Some(Change::Replace { .. }))) {
             planner.plan.restarts.push(pod.component);
         } else if pod.change.is_some() || (visible && !pod.runs) {
@@ -79,7 +93,7 @@ pub(super) fn arrange(
     }
     if !scope.kubelet {
         // A single phase only writes: the kubelet takes it from there.
-        return write(planner, pods);
+        return write(planner, &pods);
     }
     // Until a kubelet process has seen an API server it neither ends the old pod of a changed manifest nor starts the
     // new one (kubernetes#105543), and even later it takes 10-15 s to notice that the old one ended
@@ -95,7 +109,7 @@ pub(super) fn arrange(
         planner.plan.steps.push(Step::SnapshotEtcd);
     }
     // A way back is taken when something is wrong, so it is the shortest one.
-    let beside = planner.options.in_use && choose_way(planner, pods);
+    let beside = planner.options.in_use && choose_way(planner, &pods);
     if beside {
         planner.plan.steps.push(Step::StartBeside);
     }
@@ -113,7 +127,6 @@ pub(super) fn arrange(
         let grace = if beside && pod.component == Component::ApiServer { GRACE } else { 0 };
         planner.plan.steps.push(Step::EndPod { component: pod.component, grace });
     }
-    let healthy = planner.seen.kubelet.as_ref().is_some_and(crate::host::service::ServiceStatus::is_running);
     if planner.seen.kubelet.as_ref().is_some_and(|kubelet| kubelet.enabled == "disabled") {
         planner.kubelet(KubeletAction::Enable);
     }
@@ -195,6 +208,9 @@ fn adopted(planner: &Planner<'_>, component: Component) -> Result<Option<String>
     let path = component.path();
     let Some(state) = planner.seen.files.get(&path) else { return Ok(None) };
     let Some(pod) = planner.seen.inventory.adopted(&path, &state.digest) else { return Ok(None) };
+    if planner.seen.successor.as_ref().is_some_and(Successor::restarts_pods) {
+        return Ok(None);
+    }
     // Another kubelet may make another hash of the same file, and then only our own digest proves anything.
     let mut alive = planner.seen.alive(component);
     if planner.seen.pods.is_some() && !alive.any(|run| run.digest.as_deref() == Some(pod)) {

@@ -9,7 +9,7 @@ use crate::manifest::{Component, NodeInputs};
 use crate::observed::{NodeState, PodRun};
 use crate::pki::{Certificate, CertificateId, KubeconfigId};
 
-use super::Inventory;
+use super::{Inventory, Successor};
 
 /// One look at the machine.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub inventory: Inventory,
     /// The kubelet's unit; `None` when there is no init system or this is not the machine.
     pub kubelet: Option<ServiceStatus>,
+    /// The kubelet that was installed in place of the one that runs.
+    pub successor: Option<Successor>,
     /// Whether `systemd-resolved` is active.
     pub resolved: bool,
     /// Sandboxes of static pods; `None` when the runtime does not answer.

@@ -45,6 +45,13 @@ pub struct Inputs<'a> {
     pub external_etcd: Vec<(String, Result<String, String>)>,
 }
 
+impl Inputs<'_> {
+    /// Images that the runtime does not have; none when it does not answer.
+    pub fn missing_images(&self) -> Vec<String> {
+        self.runtime.as_ref().map(|state| state.missing_images.clone()).unwrap_or_default()
+    }
+}
+
 /// What the container runtime says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeState {
@@ -200,6 +207,16 @@ pub async fn pull_all(
     Err(Error::problems(Kind::Preflight, "images are missing; nothing was changed", problems))
 }
 
+/// Pulls an image, and sees that the runtime has it under the name that the manifest says.
 async fn pull_one(socket: &str, image: &str) -> Result<(), crate::host::cri::CriError> {
-    Cri::connect(socket).await?.pull_image(image).await
+    let cri = Cri::connect(socket).await?;
+    cri.pull_image(image).await?;
+    match cri.has_image(image).await? {
+        true => Ok(()),
+        false => Err(crate::host::cri::CriError {
+            call: "PullImage",
+            socket: socket.to_owned(),
+            message: "the runtime says that it pulled the image, and does not have it".into(),
+        }),
+    }
 }

@@ -148,18 +148,29 @@ impl<'a> Prover<'a> {
         Err(Error::new(Kind::Step, message).hint("read the log of the container before under /var/log/pods"))
     }
 
+    /// Proves that what ran before still runs: a restart that nobody planned is a fault, whoever caused it.
+    pub async fn untouched(
+        &mut self,
+        before: impl Iterator<Item = &PodRun>,
+        components: impl Iterator<Item = Component>,
+    ) -> Result<()> {
+        let (before, after) = (running(before), self.containers().await?);
+        let restarted = |component: &Component| {
+            let ids = before.get(component.name()).filter(|ids| !ids.is_empty());
+            ids.is_some_and(|ids| after.get(component.name()) != Some(ids))
+        };
+        let names: Vec<_> = components.filter(restarted).map(Component::name).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!("{} restarted, which the plan did not say", names.join(", "));
+        Err(Error::new(Kind::Step, message).hint("read the log of the container before under /var/log/pods"))
+    }
+
     /// The running containers of static pods, by name.
     async fn containers(&mut self) -> Result<BTreeMap<String, Vec<String>>> {
         let pods = self.look(Goal::Serving).await.pods.map_err(|error| Error::new(Kind::Step, error))?;
-        let mut running = BTreeMap::<String, Vec<String>>::new();
-        for run in pods.into_iter().filter(PodRun::is_alive) {
-            let containers = run.containers.into_iter().filter(|container| container.state == ContainerState::Running);
-            running.entry(run.name).or_default().extend(containers.map(|container| container.id));
-        }
-        for ids in running.values_mut() {
-            ids.sort();
-        }
-        Ok(running)
+        Ok(running(pods.iter()))
     }
 
     /// The client that the proof uses, for what has to be written into the cluster.
@@ -330,6 +341,19 @@ impl<'a> Prover<'a> {
             remedy: "read `journalctl -u kubelet` and the container's log under /var/log/pods".into(),
         }
     }
+}
+
+/// The running containers of pods, by name.
+fn running<'a>(pods: impl Iterator<Item = &'a PodRun>) -> BTreeMap<String, Vec<String>> {
+    let mut running = BTreeMap::<String, Vec<String>>::new();
+    for run in pods.filter(|run| run.is_alive()) {
+        let containers = run.containers.iter().filter(|container| container.state == ContainerState::Running);
+        running.entry(run.name.clone()).or_default().extend(containers.map(|container| container.id.clone()));
+    }
+    for ids in running.values_mut() {
+        ids.sort();
+    }
+    running
 }
 
 /// When the kubelet started, Unix seconds, if that was less than [`SETTLED`] ago.

@@ -18,6 +18,7 @@ mod parity;
 mod patch;
 mod pki;
 mod rooted;
+mod running;
 mod sample;
 mod status;
 mod verdict;

@@ -34,9 +34,12 @@ fn an_edit_stops_the_run_and_force_replaces_it() {
         let before = root.settled();
         root.init(&[]).exits(5).says(&[path, "hint:", "--force", "nothing was changed"]);
         assert_same(&before, &root.settled());
-        root.init(&["--force"]).succeeds();
-        verify::complete(&root, path);
+        root.init(&["--force"]).succeeds().says(&["somebody edited it; what it said is kept in"]);
         assert_eq!(String::from_utf8(root.read(path)).unwrap(), text);
+        let kept = std::fs::read_dir(root.at(layout::EDITED)).unwrap().next().expect("a copy").unwrap();
+        assert_eq!(std::fs::read_to_string(kept.path()).unwrap(), edited);
+        std::fs::remove_dir_all(root.at(layout::EDITED)).unwrap();
+        verify::complete(&root, path);
     }
 }
 

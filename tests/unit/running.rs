@@ -1,0 +1,167 @@
+//! Plans for a node on which a control plane runs: files of a real `init`, and around them a machine that looks as it has to.
+
+use kubekeel::config::{Arg, Config};
+use kubekeel::host::fs::Files;
+use kubekeel::host::service::ServiceStatus;
+use kubekeel::layout;
+use kubekeel::manifest::{self, Component};
+use kubekeel::observe;
+use kubekeel::observed::{ContainerRun, ContainerState, PodRun};
+use kubekeel::pki::{KubeconfigId, Renewable};
+use kubekeel::plan::{self, Given, KubeletAction, Options, Plan, Renewal, Snapshot, Step, Successor, Way};
+
+use crate::rooted::Root;
+
+/// A control plane whose four static pods run as their manifests say, and its configuration.
+struct Running {
+    config: Config,
+    seen: Snapshot,
+    /// Holds the files as long as anybody looks at them.
+    root: Root,
+}
+
+impl Running {
+    async fn new(root: Root) -> Self {
+        let config = root.config();
+        let mut seen = observe::observe(&config, &Files::new(root.directory())).await.expect("a look");
+        seen.pods = Some(Component::ALL.into_iter().map(|component| pod(component, &seen)).collect());
+        let unit = |text: &str| text.to_owned();
+        seen.kubelet = Some(ServiceStatus {
+            load: unit("loaded"),
+            active: unit("active"),
+            sub: unit("running"),
+            enabled: unit("enabled"),
+            ..ServiceStatus::default()
+        });
+        seen.free_memory_mib = 8192;
+        Self { config, seen, root: root }
+    }
+
+    /// The same with another flag of the scheduler.
+    fn verbose(mut self) -> Self {
+        self.config.cluster.scheduler.extra_args.push(Arg { name: "v".into(), value: "4".into() });
+        self
+    }
+
+    fn successor(mut self, runs: &str, installed: &str) -> Self {
+        let version = |text: &str| text.parse().expect("a version");
+        self.seen.successor = Some(Successor { runs: version(runs), installed: version(installed) });
+        self
+    }
+
+    fn plan(&self, options: Options) -> Plan {
+        let wants = kubekeel::phase::wants_of_init(&[]);
+        plan::plan(&wants, &self.config, &self.seen, options).expect("a plan")
+    }
+}
+
+fn pod(component: Component, seen: &Snapshot) -> PodRun {
+    let text = seen.files[&component.path()].text.as_deref().expect("a manifest");
+    let container = ContainerRun {
+        id: format!("{}-0", component.name()),
+        state: ContainerState::Running,
+        ..ContainerRun::default()
+    };
+    PodRun {
+        name: component.name().into(),
+        sandbox: format!("{}-sandbox", component.name()),
+        ready: true,
+        digest: Some(manifest::read(text).expect("a pod").digest),
+        containers: vec![container],
+        ..PodRun::default()
+    }
+}
+
+fn in_use() -> Options {
+    Options { in_use: true, ..Options::default() }
+}
+
+fn restarts_kubelet(plan: &Plan) -> bool {
+    plan.steps.contains(&Step::Kubelet { action: KubeletAction::Restart })
+}
+
+#[tokio::test]
+async fn another_minor_of_the_kubelet_restarts_all_pods_in_one_swap_and_the_plan_says_so() {
+    let minor = Running::new(Root::made()).await.verbose().successor("v1.36.3", "v1.37.2").plan(in_use());
+    assert_eq!(minor.restarts, Component::ALL);
+    let text = minor.to_string();
+    assert!(text.contains("kubelet: v1.36.3 runs and v1.37.2 is installed; its first start restarts all"), "{text}");
+    let ended = minor.steps.iter().filter(|step| matches!(step, Step::EndPod { .. })).count();
+    assert_eq!((ended, minor.steps.contains(&Step::SnapshotEtcd)), (4, false), "the manifest of etcd does not change");
+
+    // The next patch release makes the same hashes.
+    let patch = Running::new(Root::made()).await.verbose().successor("v1.37.1", "v1.37.2").plan(in_use());
+    assert_eq!(patch.restarts, [Component::Scheduler]);
+    assert!(restarts_kubelet(&patch) && !patch.to_string().contains("restarts all"), "{patch}");
+
+    // It is brought up although nothing else has to change.
+    let alone = Running::new(Root::made()).await.successor("v1.36.3", "v1.37.2").plan(in_use());
+    assert!(alone.restarts == Component::ALL && restarts_kubelet(&alone), "{alone}");
+}
+
+#[tokio::test]
+async fn a_renewal_brings_another_kubelet_up_only_where_it_restarts_one_anyway() {
+    let renew = |ids: Vec<Renewable>| Options { renew: Renewal { ids, signed_in: None }, ..in_use() };
+    let node = Running::new(Root::made()).await.successor("v1.36.3", "v1.37.2");
+    let admin = node.plan(renew(vec![Renewable::Kubeconfig(KubeconfigId::Admin)]));
+    assert!(admin.restarts.is_empty() && admin.kubelet.is_none() && !restarts_kubelet(&admin), "{admin}");
+    let scheduler = node.plan(renew(vec![Renewable::Kubeconfig(KubeconfigId::Scheduler)]));
+    assert!(scheduler.restarts == Component::ALL && scheduler.kubelet.is_some(), "{scheduler}");
+}
+
+#[tokio::test]
+async fn what_a_cluster_was_given_it_does_not_get_again() {
+    let node = Running::new(Root::made()).await;
+    std::fs::remove_file(node.root.at(&layout::kubeconfig(KubeconfigId::SuperAdmin.file()))).expect("it was there");
+    let mut seen = observe::observe(&node.config, &Files::new(node.root.directory())).await.expect("a look");
+    seen.pods.clone_from(&node.seen.pods);
+    seen.kubelet.clone_from(&node.seen.kubelet);
+    let node = Running { seen, ..node };
+    let gifts = |plan: &Plan| {
+        let super_admin = |step: &Step| matches!(step, Step::WriteKubeconfig { id: KubeconfigId::SuperAdmin, .. });
+        let token = |step: &Step| matches!(step, Step::MakeBootstrapToken { .. });
+        [plan.steps.contains(&Step::MarkNode), plan.steps.iter().any(token), plan.steps.iter().any(super_admin)]
+    };
+    assert_eq!(gifts(&node.plan(Options::default())), [true; 3], "init gives all of it");
+    let again = node.plan(Options { given: Given { marks: true, tokens: true }, ..in_use() });
+    assert_eq!(gifts(&again), [false; 3]);
+    assert_eq!(gifts(&node.plan(in_use())), [true, true, false], "another configuration of them is another gift");
+}
+
+/// Why the API server is replaced as it is, for every reason that there is.
+#[tokio::test]
+async fn the_way_of_replacing_the_api_server_is_the_one_that_costs_least_and_has_its_reason() {
+    const SHARING: &str = "apiServer:\n  extraArgs:\n  - name: permit-port-sharing\n    value: \"true\"\n";
+    let change = |node: &mut Running| {
+        node.config.cluster.api_server.extra_args.push(Arg { name: "v".into(), value: "4".into() });
+    };
+    let node = async |lines: &str| {
+        let root = Root::new();
+        root.configure(lines);
+        root.init(&[]).succeeds();
+        let mut node = Running::new(root).await;
+        change(&mut node);
+        node
+    };
+    assert_eq!(node(SHARING).await.plan(in_use()).way, Some(Way::Beside));
+    assert_eq!(node(SHARING).await.plan(Options::default()).way, None, "init has nobody to keep waiting");
+
+    let reason = |node: &Running| match node.plan(in_use()).way {
+        Some(Way::After { because }) => because,
+        other => panic!("{other:?}"),
+    };
+    assert!(reason(&node("").await).contains("permit-port-sharing=true in apiServer.extraArgs"));
+    let mut leaves = node(SHARING).await;
+    leaves.config.cluster.api_server.extra_args.retain(|arg| arg.name != "permit-port-sharing");
+    assert!(reason(&leaves).contains("the new one does not share its port"));
+    let mut small = node(SHARING).await;
+    small.seen.free_memory_mib = 900;
+    assert_eq!(reason(&small), "a second one needs 1024 MiB of memory, and 900 MiB are free");
+    let mut etcd = node(SHARING).await;
+    etcd.config.cluster.etcd.extra_args.push(Arg { name: "log-level".into(), value: "warn".into() });
+    assert_eq!(reason(&etcd), "etcd is replaced with it");
+    let mut stopped = node(SHARING).await;
+    stopped.seen.kubelet =
+        Some(ServiceStatus { load: "loaded".into(), active: "inactive".into(), ..ServiceStatus::default() });
+    assert!(reason(&stopped).contains("the kubelet"));
+}
