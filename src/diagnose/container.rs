@@ -186,6 +186,12 @@ fn is_ready(evidence: &Evidence, component: Component) -> bool {
     evidence.pods.iter().any(|pod| pod.component == component && pod.health == Some(Health::Ready))
 }
 
+/// When the newest container of a component started, Unix nanoseconds.
+fn started(evidence: &Evidence, component: Component) -> Option<i64> {
+    let pod = evidence.pods.iter().find(|pod| pod.component == component)?;
+    pod.runs.iter().flat_map(|run| &run.containers).map(|container| container.started_at).max()
+}
+
 fn speaks_of_etcd(line: &str, evidence: &Evidence) -> bool {
     let words = [":2379", "etcd"].into_iter().chain(evidence.external_etcd.iter().map(String::as_str));
     let line = line.to_lowercase();
@@ -238,9 +244,11 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
             "compare the API server's etcd-cafile and etcd-certfile with etcd's certificate authority",
         );
     }
+    // Who lost its etcd asks again after longer and longer pauses; who starts asks at once.
+    let patience = if started(evidence, Component::ApiServer) < started(evidence, Component::Etcd) { 30 } else { 8 };
     finding(
         // An etcd that is not ready itself may still come; one that is ready elsewhere will not.
-        evidence.waited >= Duration::from_secs(8) && (!is_local || is_ready(evidence, Component::Etcd)),
+        evidence.waited >= Duration::from_secs(patience) && (!is_local || is_ready(evidence, Component::Etcd)),
         "etcd-unreachable",
         Component::ApiServer.name(),
         "kube-apiserver cannot reach etcd",

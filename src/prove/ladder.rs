@@ -18,11 +18,21 @@ pub struct View {
     pub node: Result<bool, String>,
     /// Mirror pods by component.
     pub mirrors: Result<BTreeMap<String, MirrorPod>, String>,
-    /// When the kubelet started, Unix seconds, if that is so recent that the mirror pods may still show what the process
-    /// before it saw.
-    pub kubelet_since: Option<i64>,
+    /// Whose word the mirror pods are.
+    pub kubelet: Kubelet,
     /// When the mirror pod of a component was last seen not Ready, Unix seconds.
     pub unready_at: BTreeMap<String, i64>,
+}
+
+/// The kubelet, as far as its word goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kubelet {
+    /// It runs for so long that the mirror pods show what it saw itself.
+    Settled,
+    /// It started then, Unix seconds: the mirror pods may still show what the process before it saw.
+    Young(i64),
+    /// It does not run, and the mirror pods say what was once.
+    Down,
 }
 
 impl Default for View {
@@ -34,7 +44,7 @@ impl Default for View {
             health: BTreeMap::new(),
             node,
             mirrors,
-            kubelet_since: None,
+            kubelet: Kubelet::Settled,
             unready_at: BTreeMap::new(),
         }
     }
@@ -87,6 +97,7 @@ pub fn climb(component: Component, digest: Option<&str>, view: &View) -> Progres
         Some(mirror) if mirror.container.as_ref() != Some(&container.id) => {
             at(Some(Rung::Node), "the mirror pod to show the running container".into())
         }
+        Some(_) if view.kubelet == Kubelet::Down => at(Some(Rung::Node), "the kubelet to run".into()),
         Some(mirror) if !is_settled(component, mirror, container, view) => {
             at(Some(Rung::Node), "the word of the kubelet that started just now".into())
         }
@@ -99,7 +110,7 @@ pub fn climb(component: Component, digest: Option<&str>, view: &View) -> Progres
 /// Of containers that it did not start, a new kubelet process first repeats what it takes from the runtime, then says not
 /// Ready a second and a half after its start, and Ready again when its own probes passed.
 fn is_settled(component: Component, mirror: &MirrorPod, container: &ContainerRun, view: &View) -> bool {
-    let Some(since) = view.kubelet_since else { return true };
+    let Kubelet::Young(since) = view.kubelet else { return true };
     if container.started_at / 1_000_000_000 > since {
         return true;
     }

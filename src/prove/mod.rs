@@ -2,16 +2,16 @@
 
 mod beside;
 pub mod ladder;
+mod look;
 pub(crate) mod probes;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::diagnose::{self, Diagnosis};
 use crate::error::{Error, Kind, Problem, Result};
 use crate::event::{Event, Progress, Reporter, Rung};
-use crate::host;
 use crate::host::api::ApiServer;
 use crate::host::cri::Cri;
 use crate::host::evidence;
@@ -92,9 +92,6 @@ impl Goal {
 /// The kubelet makes a missing mirror pod at the pod's next sync, at once or after 60-90 s: who waits longer than this
 /// waits for the latter.
 const MIRROR_PATIENCE: Duration = Duration::from_millis(1500);
-
-/// How old a kubelet process is when the mirror pods surely show what it saw itself; 1.4 s were measured on an idle node.
-const SETTLED: Duration = Duration::from_secs(8);
 
 impl<'a> Prover<'a> {
     /// A prover of what the manifests on disk say.
@@ -252,48 +249,6 @@ impl<'a> Prover<'a> {
         bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    async fn look(&mut self, goal: Goal) -> View {
-        if self.cri.is_none() {
-            self.cri = Cri::connect(&self.config.node.cri_socket).await.ok();
-        }
-        if self.api.is_none() {
-            self.api = connect(self.files, self.config).await;
-        }
-        let pods = async {
-            match &self.cri {
-                Some(cri) => cri.static_pods().await.map_err(|error| error.to_string()),
-                None => Err(format!("the container runtime does not answer at {}", self.config.node.cri_socket)),
-            }
-        };
-        let mut pods: Result<Vec<PodRun>, _> = pods.await;
-        if self.beside.is_some()
-            && let Ok(pods) = &mut pods
-        {
-            pods.retain(|run| run.name != Component::ApiServer.name());
-            for run in pods.iter_mut().filter(|run| run.name == manifest::beside::BESIDE) {
-                Component::ApiServer.name().clone_into(&mut run.name);
-            }
-        }
-        let mut view = View { pods, health: self.probes.last(), ..View::default() };
-        let serves = view.health.get(&Component::ApiServer).is_none_or(|health| *health == Health::Ready);
-        if goal == Goal::Proven
-            && serves
-            && let Some(api) = &self.api
-        {
-            let name = &self.config.node.name;
-            let (node, mirrors) = tokio::join!(api.node(name), api.mirror_pods(name));
-            view.node = node.map(|node| node.is_some()).map_err(|error| chain(&error));
-            view.mirrors = mirrors.map_err(|error| chain(&error));
-            if view.mirrors.as_ref().is_ok_and(|mirrors| mirrors.values().any(|mirror| mirror.ready)) {
-                view.kubelet_since = young_kubelet().await;
-            }
-            let unready = view.mirrors.iter().flatten().filter(|(_, mirror)| !mirror.ready);
-            self.unready_at.extend(unready.map(|(name, _)| (name.clone(), unix_seconds(host::now()))));
-            view.unready_at.clone_from(&self.unready_at);
-        }
-        view
-    }
-
     /// Restarts the kubelet, once, when it runs everything but has no mirror pod of it: a new kubelet process makes all of
     /// them when it starts. Containers go on meanwhile.
     async fn nudge(&mut self, components: &[Component], view: &View) {
@@ -354,18 +309,6 @@ fn running<'a>(pods: impl Iterator<Item = &'a PodRun>) -> BTreeMap<String, Vec<S
         ids.sort();
     }
     running
-}
-
-/// When the kubelet started, Unix seconds, if that was less than [`SETTLED`] ago.
-async fn young_kubelet() -> Option<i64> {
-    let started = service::status(service::KUBELET).await.ok()?.started_at()?;
-    let is_young = started.elapsed().is_ok_and(|age| age < SETTLED);
-    is_young.then(|| unix_seconds(started))
-}
-
-fn unix_seconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs().try_into().unwrap_or_default()
 }
 
 /// A client with the strongest credentials at hand: RBAC cannot lock super-admin.conf out.

@@ -79,6 +79,35 @@ fn a_change_that_cannot_come_up_is_put_back_with_its_cause() {
         "{error}"
     );
     was_put_back(&node, &before, &error);
+    // It listens and is well, and says itself that it is not ready.
+    let probe =
+        "readinessProbe: {httpGet: {host: 127.0.0.1, path: /nope, port: 10259, scheme: HTTPS}, periodSeconds: 1}";
+    let error = fails(&node, &patched(&node, probe), 6);
+    assert_eq!(error["diagnosis"]["component"], "kube-scheduler", "{error}");
+    println!("{}", error["diagnosis"]);
+    assert!(error["diagnosis"].to_string().contains("Ready"), "{error}");
+    was_put_back(&node, &before, &error);
+}
+
+#[test]
+fn what_etcd_or_the_kubelet_cannot_start_with_is_put_back() {
+    let node = Node::up("cannotstart", &Options::default());
+    init_ok(&node, BASE);
+    let before = tree(&node);
+    let mut holder = node.spawn(&["socat", "TCP-LISTEN:22381,fork,reuseaddr", "EXEC:/bin/true"]);
+    let metrics = "etcd: {local: {extraArgs: [{name: listen-metrics-urls, value: \"http://127.0.0.1:2381,http://127.0.0.1:22381\"}]}}";
+    put_back(&node, &before, &with_cluster(metrics), "port-taken", "etcd");
+    node.exec_ok(&["pkill", "-x", "socat"]);
+    let _ = holder.wait();
+
+    let kubelet = fails(&node, &format!("{BASE}evictionHard: {{memory.available: nonsense}}\n"), 1);
+    let diagnosis = &kubelet["diagnosis"];
+    assert_eq!(
+        (&diagnosis["cause"], &diagnosis["component"]),
+        (&"kubelet-down".into(), &"kubelet".into()),
+        "{kubelet}"
+    );
+    was_put_back(&node, &before, &kubelet);
 }
 
 #[test]
@@ -139,8 +168,8 @@ fn what_is_ill_or_edited_before_a_change_stops_it() {
     // No room for the snapshot of etcd, while all else has room.
     let small = "mkdir -p /var/lib/kubekeel/snapshots && mount -t tmpfs -o size=1m tmpfs /var/lib/kubekeel/snapshots";
     node.exec_ok(&["sh", "-c", small]);
-    let full = fails(&node, &with_cluster("etcd: {local: {extraArgs: [{name: log-level, value: warn}]}}"), 1);
-    assert!(full["message"].as_str().is_some_and(|text| text.contains("MiB of free space")), "{full}");
-    assert!(full["hints"].to_string().contains("generation 1 was put back and is proven to run"), "{full}");
+    let full = fails(&node, &with_cluster("etcd: {local: {extraArgs: [{name: log-level, value: warn}]}}"), 2);
+    assert!(full["message"].as_str().is_some_and(|text| text.contains("MiB are free")), "{full}");
+    assert!(full["hints"].to_string().contains("nothing was changed"), "{full}");
     as_before(&node, &before);
 }

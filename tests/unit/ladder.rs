@@ -6,7 +6,7 @@ use kubekeel::event::Rung;
 use kubekeel::host::http::Health;
 use kubekeel::manifest::Component;
 use kubekeel::observed::{ContainerRun, ContainerState, MirrorPod, PodRun};
-use kubekeel::prove::ladder::{View, climb};
+use kubekeel::prove::ladder::{Kubelet, View, climb};
 
 const DIGEST: &str = "sha256:new";
 
@@ -40,7 +40,7 @@ fn proven() -> View {
         health: BTreeMap::from([(Component::Etcd, Health::Ready)]),
         node: Ok(true),
         mirrors: Ok(BTreeMap::from([("etcd".into(), mirror(DIGEST, true, "c1"))])),
-        kubelet_since: None,
+        kubelet: Kubelet::Settled,
         unready_at: BTreeMap::new(),
     }
 }
@@ -52,24 +52,27 @@ type Row = (&'static str, Option<Rung>, fn(&mut View));
 fn every_rung_is_needed() {
     let running = || vec![container("c1", ContainerState::Running)];
     let exited = || vec![container("c1", ContainerState::Exited)];
-    let changes: [Row; 15] = [
+    let changes: [Row; 16] = [
         ("all is well", Some(Rung::MirrorPod), |_| ()),
         ("the mirror pod is missing", Some(Rung::Node), |view| view.mirrors = Ok(BTreeMap::new())),
         ("the old mirror pod still says Ready", Some(Rung::Node), |view| {
             view.mirrors = Ok(BTreeMap::from([("etcd".into(), mirror("sha256:old", true, "c1"))]));
         }),
-        ("a kubelet that started later has not spoken", Some(Rung::Node), |view| view.kubelet_since = Some(100)),
-        ("a young kubelet may only repeat what it was told", Some(Rung::Node), |view| view.kubelet_since = Some(99)),
+        ("a kubelet that started later has not spoken", Some(Rung::Node), |view| view.kubelet = Kubelet::Young(100)),
+        ("a young kubelet may only repeat what it was told", Some(Rung::Node), |view| {
+            view.kubelet = Kubelet::Young(99)
+        }),
         ("a young kubelet doubted before", Some(Rung::Node), |view| {
-            (view.kubelet_since, view.unready_at) = (Some(99), BTreeMap::from([("etcd".into(), 99)]));
+            (view.kubelet, view.unready_at) = (Kubelet::Young(99), BTreeMap::from([("etcd".into(), 99)]));
         }),
         ("a young kubelet doubted and then saw for itself", Some(Rung::MirrorPod), |view| {
-            (view.kubelet_since, view.unready_at) = (Some(99), BTreeMap::from([("etcd".into(), 100)]));
+            (view.kubelet, view.unready_at) = (Kubelet::Young(99), BTreeMap::from([("etcd".into(), 100)]));
         }),
-        ("a young kubelet spoke late", Some(Rung::MirrorPod), |view| view.kubelet_since = Some(97)),
+        ("the kubelet ended, and what it said last stands", Some(Rung::Node), |view| view.kubelet = Kubelet::Down),
+        ("a young kubelet spoke late", Some(Rung::MirrorPod), |view| view.kubelet = Kubelet::Young(97)),
         ("a young kubelet started the container itself", Some(Rung::MirrorPod), |view| {
             let own = ContainerRun { started_at: 101_000_000_000, ..container("c1", ContainerState::Running) };
-            (view.kubelet_since, view.pods) = (Some(100), Ok(vec![pod(DIGEST, true, vec![own])]));
+            (view.kubelet, view.pods) = (Kubelet::Young(100), Ok(vec![pod(DIGEST, true, vec![own])]));
         }),
         ("the mirror pod is not Ready", Some(Rung::Node), |view| {
             view.mirrors = Ok(BTreeMap::from([("etcd".into(), mirror(DIGEST, false, "c1"))]));
