@@ -1,20 +1,32 @@
 //! One file: whether the kubelet makes a pod of it, and what a person should know of it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::valid::{containers, invalid, list, references, word};
-use super::{Note, tree};
+use super::{Made, Note, tree};
 use crate::manifest::{self, ReadError};
 use crate::release::{Version, options};
 
 /// A file that was read.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    pub(super) runs: bool,
+    /// The pod without what the API's types do not know, when the kubelet takes it.
+    content: Option<Value>,
     pub(super) name: Option<String>,
-    pub(super) uid: Option<String>,
+    uid: Option<String>,
     pub(super) notes: Vec<Note>,
+}
+
+impl Read {
+    /// The pod, as made of a file of this name.
+    pub(super) fn made(&self, file: &str) -> Option<Made> {
+        let (content, pod) = (self.content.as_ref()?, self.name.clone()?);
+        let uid = self.uid.clone().unwrap_or_else(|| format!("{file}\n{content}"));
+        Some(Made { pod, uid, content: Arc::new(content.clone()) })
+    }
 }
 
 /// Reads a file's content.
@@ -50,7 +62,7 @@ pub(super) fn read(bytes: &[u8], minor: Option<u32>) -> Read {
             notes
                 .extend(unknown.iter().map(|path| Note::wrong(format!("{path} is no field of a pod, and is dropped"))));
             let invalid: Vec<_> = invalid(&known).into_iter().chain(references(&known)).collect();
-            read.runs = invalid.is_empty();
+            read.content = invalid.is_empty().then_some(known);
             notes.splice(0..0, invalid.into_iter().map(Note::wrong));
         }
     }

@@ -1,6 +1,8 @@
 //! `kubekeel lint`: verdicts, reasons and lines; no input is a panic.
 
-use kubekeel::lint::{Judged, Named, Verdict, What, judge};
+use std::sync::Arc;
+
+use kubekeel::lint::{Judged, Made, Named, Source, Verdict, What, When, judge};
 use kubekeel::manifest::{Component, NodeInputs, render};
 use kubekeel::release::{RELEASES, Release};
 use proptest::prelude::*;
@@ -87,8 +89,83 @@ fn names_links_sizes_and_twins_are_told() {
         ],
         None,
     );
-    let table: Vec<_> = judged.iter().map(|one| (one.file.clone(), one.verdict.name(), told(one))).collect();
+    let table: Vec<_> =
+        judged.iter().map(|one| (one.file.clone(), one.verdict.name(), one.effect.words(), told(one))).collect();
     insta::assert_debug_snapshot!(table);
+}
+
+/// What is there, without a file that gives the same pod.
+#[test]
+fn what_ends_and_when_is_said_of_each_file() {
+    use When::{AtOnce, NextScan};
+    let other = |what| Named { name: "p.yaml".into(), is_link: false, what };
+    let link = |entry| Named { is_link: true, ..entry };
+    let effect = |entry: Named| {
+        let effect = judge(&[entry], None).remove(0).effect;
+        (effect.starts, effect.ends, effect.renamed_ends)
+    };
+    assert_eq!(effect(named("p.yaml", POD)), (Some(AtOnce), Some(AtOnce), Some(NextScan)));
+    assert_eq!(effect(link(named("p.yaml", POD))), (Some(NextScan), Some(NextScan), Some(NextScan)));
+    for broken in [named("p.yaml", "kind: ["), link(named("p.yaml", "kind: [")), link(other(What::Dangling))] {
+        assert_eq!(effect(broken), (None, Some(NextScan), Some(NextScan)));
+    }
+    for broken in [other(What::File(11 << 20, None)), other(What::Unreadable("Input/output error".into()))] {
+        assert_eq!(effect(broken), (None, Some(NextScan), Some(NextScan)));
+    }
+    for gone in [other(What::Directory), other(What::Special)] {
+        assert_eq!(effect(gone), (None, Some(AtOnce), Some(AtOnce)));
+    }
+    assert_eq!(effect(named(".p.yaml", POD)), (None, None, None));
+    let twins = judge(&[named("p.yaml", POD), named("p.yaml.bak", POD)], None);
+    let ends: Vec<_> = twins.iter().map(|one| (one.effect.starts, one.effect.ends)).collect();
+    assert_eq!(ends, [(None, Some(NextScan)), (Some(AtOnce), Some(AtOnce))]);
+    let json = serde_json::to_value(&twins[0]).unwrap();
+    assert_eq!(json["effect"]["starts"], serde_json::Value::Null);
+    assert_eq!(json["effect"]["ends"], "next-scan");
+}
+
+fn made(pod: &str, uid: &str) -> Made {
+    Made { pod: pod.into(), uid: uid.into(), content: Arc::default() }
+}
+
+fn runs(source: &Source) -> Vec<&str> {
+    source.running().map(|made| made.uid.as_str()).collect()
+}
+
+/// Each of these was seen with the kubelet's own code.
+#[test]
+fn the_file_source_forgets_and_remembers_as_the_kubelets_does() {
+    let (first, second, renamed) = (made("p", "1"), made("p", "2"), made("q", "3"));
+    let mut source = Source::default();
+    source.scanned([("a", &first)]);
+    source.written("a", Some(&second));
+    assert_eq!(runs(&source), ["2"], "a new content replaces at once");
+    source.written("a", None);
+    assert_eq!(runs(&source), ["2"], "a broken one does nothing before the scan");
+    source.scanned([]);
+    assert_eq!(runs(&source), [""; 0]);
+    source.written("b", Some(&renamed));
+    assert_eq!(runs(&source), ["2", "3"], "a scan without a pod leaves the store, and the next event brings it back");
+    source.scanned([("b", &renamed)]);
+    assert_eq!(runs(&source), ["3"]);
+
+    let mut source = Source::default();
+    source.scanned([("a", &first)]);
+    source.written("a", Some(&renamed));
+    assert_eq!(runs(&source), ["1", "3"], "a pod of another name stays until the scan");
+    source.removed("a");
+    assert_eq!(runs(&source), ["1"]);
+
+    let mut source = Source::default();
+    source.scanned([("a", &first), ("a.bak", &second)]);
+    assert_eq!(runs(&source), ["2"], "of two files the last by name counts");
+    source.written("a", Some(&first));
+    assert_eq!(runs(&source), ["1"], "until the other one is written");
+    source.removed("a.bak");
+    assert_eq!(runs(&source), [""; 0], "whose end is the end of the pod");
+    source.removed("a");
+    source.scanned([("a", &first)]);
+    assert_eq!(runs(&source), ["1"]);
 }
 
 #[test]
