@@ -25,7 +25,8 @@ struct Lint {
     /// Directory of static pods; without it the node's own
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Kubernetes minor that flags and feature gates have to fit; without it each image's own
+    /// Kubernetes minor that flags and feature gates have to fit; without it each image's own. One that is not known is said
+    /// to be, and the exit code is 4
     #[arg(long, value_name = "MINOR", value_parser = minor)]
     minor: Option<u32>,
 }

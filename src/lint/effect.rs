@@ -68,13 +68,13 @@ fn course(entry: &Named, made: Option<&Made>, same: &[(&str, &Made)], earlier: &
     source.scanned(same.iter().copied().filter(|(name, _)| *name != file));
     source.written(file, Some(&before));
     match entry.what {
+        // Behind the link is another directory, of which inotify tells nothing.
+        _ if entry.is_link => {}
         // A file cannot become one of these, it has to go first.
         What::Directory | What::Special => {
             source.removed(file);
             source.written(file, None);
         }
-        // Behind the link is another directory, of which inotify tells nothing.
-        _ if entry.is_link => {}
         _ => source.written(file, made),
     }
     let at_once = source.clone();

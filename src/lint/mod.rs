@@ -4,6 +4,7 @@
 mod effect;
 mod look;
 mod pod;
+mod scalar;
 mod source;
 mod tree;
 mod valid;

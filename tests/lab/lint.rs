@@ -53,6 +53,16 @@ pub(crate) fn contents() -> Vec<String> {
         with("hostNetwork: true"),
         with("priority: high"),
         with("terminationGracePeriodSeconds: 1_0"),
+        with("terminationGracePeriodSeconds: 010"),
+        with("terminationGracePeriodSeconds: 0o17"),
+        with("terminationGracePeriodSeconds: 1:30"),
+        with("terminationGracePeriodSeconds: .5"),
+        with("terminationGracePeriodSeconds: !!int \"30\""),
+        with("hostNetwork: yes"),
+        with("hostNetwork: &yes on, hostPID: *yes"),
+        with("unknown: .nan"),
+        pod("p", "x").replace("{name: c,", "{<<: {name: d, stdin: yes}, name: c,"),
+        pod("p", "x").replace("name: c, image: x", "name: c, image: x, <<: [{name: D}]"),
         pod("p", "x").replace("image: x", "image: x, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]"),
         pod("p", "x").replace("image: x", "image: x, envFrom: [{configMapRef: {name: s}}]"),
         pod("p", "x").replace("image: x", "image: x, volumeMounts: [{name: none, mountPath: /x}]"),
@@ -134,9 +144,9 @@ fn work(seed: u64) -> [usize; 4] {
             assert!(interrupted < SEQUENCES / AT_ONCE, "the machine is too busy: every second sequence meets a scan");
             watched = Watched::new();
         }
-        let seen = [watched.lint().len(), watched.ended[0], watched.ended[1], watched.checked];
+        let found = [watched.lint().len(), watched.ended[0], watched.ended[1], watched.checked];
         (watched.ended, watched.checked) = ([0; 2], 0);
-        counted = std::array::from_fn(|index| counted[index] + seen[index]);
+        counted = std::array::from_fn(|index| counted[index] + found[index]);
     }
     counted
 }
