@@ -64,7 +64,11 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<u8> {
         }
     }
     let judged = judge(&look(&files, directory).map_err(|error| fail(&error))?, args.minor);
-    let code = judged.iter().map(weight).max().unwrap_or(0);
+    let code = match judged.iter().map(weight).max() {
+        Some(2) => 1,
+        Some(1) => 4,
+        _ => 0,
+    };
     match global.output {
         form @ (Output::Json | Output::Yaml) => {
             output::data(
@@ -74,7 +78,7 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<u8> {
         }
         Output::Text => output::print(&text(&judged)),
     }
-    Ok(if code == 2 { 1 } else { 4 * code })
+    Ok(code)
 }
 
 /// 0 when it is well, 1 when it should be mended, 2 when it does not run.
