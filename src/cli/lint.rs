@@ -9,7 +9,7 @@ use super::{Global, Output, output};
 use crate::error::{Error, Kind, Result};
 use crate::host::fs::{EntryKind, Files};
 use crate::layout;
-use crate::lint::{Judged, Verdict, judge, look};
+use crate::lint::{Judged, SCAN_SECONDS, Verdict, judge, look};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,8 @@ struct Lint {
     /// Directory of static pods; without it the node's own
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// Kubernetes minor that flags and feature gates have to fit; without it each image's own
+    /// Kubernetes minor that flags and feature gates have to fit; without it each image's own. One that is not known is said
+    /// to be, and the exit code is 4
     #[arg(long, value_name = "MINOR", value_parser = minor)]
     minor: Option<u32>,
 }
@@ -37,7 +38,7 @@ fn minor(text: &str) -> std::result::Result<u32, String> {
 
 pub(super) fn command() -> Command {
     Lint::augment_args(Command::new("lint"))
-        .about("Reads a manifest directory as the kubelet will: what runs, what does not, and why")
+        .about("Reads a manifest directory as the kubelet will: what runs, what does not, what ends and when, and why")
         .long_about(None)
         .after_help(EXAMPLES)
 }
@@ -56,19 +57,28 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<u8> {
     match files.status(directory).map_err(|error| fail(&error))? {
         Some(status) if status.kind == EntryKind::Directory => {}
         _ => {
-            return Err(Error::new(Kind::Configuration, format!("{shown} is no directory"))
-                .hint("a kubelet that finds its staticPodPath missing ends every static pod"));
+            return Err(Error::new(Kind::Configuration, format!("{shown} is no directory")).hint(format!(
+                "a kubelet that finds its staticPodPath missing ends every static pod, within {SCAN_SECONDS} s; \
+                     `kubekeel lint DIR` reads another directory"
+            )));
         }
     }
     let judged = judge(&look(&files, directory).map_err(|error| fail(&error))?, args.minor);
-    let code = judged.iter().map(weight).max().unwrap_or(0);
+    let code = match judged.iter().map(weight).max() {
+        Some(2) => 1,
+        Some(1) => 4,
+        _ => 0,
+    };
     match global.output {
         form @ (Output::Json | Output::Yaml) => {
-            output::data(form, &json!({"directory": shown, "files": judged, "exitCode": code}));
+            output::data(
+                form,
+                &json!({"directory": shown, "scanSeconds": SCAN_SECONDS, "files": judged, "exitCode": code}),
+            );
         }
         Output::Text => output::print(&text(&judged)),
     }
-    Ok(if code == 2 { 1 } else { 4 * code })
+    Ok(code)
 }
 
 /// 0 when it is well, 1 when it should be mended, 2 when it does not run.
@@ -81,12 +91,13 @@ fn weight(judged: &Judged) -> u8 {
 
 fn text(judged: &[Judged]) -> String {
     if judged.is_empty() {
-        return "There is no file in it: no static pod runs.".to_owned();
+        return "There is no file in it: no static pod runs, and one that did ended at once with its file.".to_owned();
     }
     let mut lines = vec![];
     for one in judged {
         let pod = one.pod.as_ref().map_or_else(String::new, |pod| format!("  {pod}"));
         lines.push(format!("{:<9} {}{pod}", one.verdict.name(), one.file));
+        lines.push(format!("          > {}", one.effect.words()));
         for note in &one.notes {
             let line = note.line.map_or_else(String::new, |line| format!("line {line}: "));
             lines.push(format!("          {} {line}{}", if note.is_wrong { "!" } else { "-" }, note.message));

@@ -1,5 +1,7 @@
 //! YAML (and JSON) text to a tree in which every key and value knows its place.
 
+use std::collections::BTreeMap;
+
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, Tag};
 use serde_json::Number;
 
@@ -7,6 +9,9 @@ use serde_json::Number;
 const LONGEST: usize = 1 << 20;
 /// Deepest nesting that is read, for `[` and for indentation each.
 const DEEPEST: usize = 64;
+
+/// So many nodes may stand in a document by aliases; more of them is an attack.
+const MOST_COPIED: usize = 20_000;
 
 /// So many broken documents are reported; then the rest is not worth reading.
 const MOST_BROKEN: usize = 100;
@@ -25,14 +30,24 @@ impl From<&Marker> for Mark {
 }
 
 /// A value and where it begins.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) mark: Mark,
     pub(crate) value: Value,
 }
 
+impl Node {
+    fn size(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar(_) => 0,
+            Value::List(nodes) => nodes.iter().map(Self::size).sum(),
+            Value::Map(entries) => entries.iter().map(|entry| entry.node.size()).sum(),
+        }
+    }
+}
+
 /// What a node holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
@@ -40,7 +55,7 @@ pub(crate) enum Value {
 }
 
 /// A key with its place, and its value. Keys may repeat; the reader of the map reports that.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) mark: Mark,
@@ -48,7 +63,7 @@ pub(crate) struct Entry {
 }
 
 /// The text of a scalar. Only a plain one (without quotes) can be something else than a string.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
     pub(crate) plain: bool,
@@ -123,6 +138,16 @@ pub(crate) struct Stream {
 
 /// Reads every document of the text; one that is broken does not hide the next.
 pub(crate) fn parse(text: &str) -> Stream {
+    read(text, false)
+}
+
+/// The same for what somebody else wrote and something else reads: an alias is what it stands for, and a scalar with a tag
+/// of a program's own is a string.
+pub(crate) fn expand(text: &str) -> Stream {
+    read(text, true)
+}
+
+fn read(text: &str, expands: bool) -> Stream {
     let mut stream = Stream::default();
     let start = Mark { line: 1, column: 1 };
     if text.len() > LONGEST {
@@ -136,7 +161,7 @@ pub(crate) fn parse(text: &str) -> Stream {
         block_nesting_limit: DEEPEST,
     };
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut tree = Tree::default();
+    let mut tree = Tree { expands, ..Tree::default() };
     while let Some(next) = parser.next_event() {
         let broken = match next {
             Ok((Event::DocumentEnd, _)) => {
@@ -154,7 +179,7 @@ pub(crate) fn parse(text: &str) -> Stream {
         };
         if let Err(broken) = broken {
             stream.broken.push(broken);
-            tree = Tree::default();
+            tree = Tree { expands, ..Tree::default() };
             if stream.broken.len() >= MOST_BROKEN || !parser.proceed_next_document().unwrap_or(false) {
                 break;
             }
@@ -184,40 +209,55 @@ fn clamp(text: &str, broken: &mut [Broken]) {
 struct Tree {
     open: Vec<Open>,
     root: Option<Node>,
+    /// Whether aliases and tags are taken; then what stands at each anchor, and how much was copied from there.
+    expands: bool,
+    anchors: BTreeMap<usize, Node>,
+    copied: usize,
 }
 
+/// What is open, and its anchor.
 enum Open {
-    List(Mark, Vec<Node>),
-    Map(Mark, Vec<Entry>, Option<(String, Mark)>),
+    List(Mark, usize, Vec<Node>),
+    Map(Mark, usize, Vec<Entry>, Option<(String, Mark)>),
 }
 
 impl Tree {
     fn add(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Broken> {
         let refuse = |message: &str, hint| Err(Broken { mark, message: message.to_owned(), hint: Some(hint) });
-        let wants_key = matches!(self.open.last(), Some(Open::Map(_, _, None)));
+        let wants_key = matches!(self.open.last(), Some(Open::Map(_, _, _, None)));
+        let is_tagged = event.tag().is_some();
         let string = match event.tag() {
             None => false,
             Some(tag) if is_string(tag) => true,
+            // `!!int` and the like say what the scalar would be without quotes.
+            Some(tag) if self.expands => !tag.is_yaml_core_schema(),
             Some(_) => return refuse("tags are not supported", "remove the tag; quotes make a string of any scalar"),
         };
         match event {
-            Event::Scalar(text, ..) if wants_key => {
-                if let Some(Open::Map(_, _, key)) = self.open.last_mut() {
-                    *key = Some((text.into_owned(), mark));
-                }
+            Event::Scalar(text, style, anchor, _) => {
+                let plain = (style == ScalarStyle::Plain || is_tagged) && !string;
+                self.push(Node { mark, value: Value::Scalar(Scalar { text: text.into_owned(), plain }) }, anchor);
             }
-            Event::Scalar(text, style, ..) => {
-                let plain = style == ScalarStyle::Plain && !string;
-                self.push(Node { mark, value: Value::Scalar(Scalar { text: text.into_owned(), plain }) });
+            Event::Alias(anchor) if self.expands => {
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    return refuse("an alias within what it stands for", "write the value out where the alias stands");
+                };
+                self.copied += node.size();
+                if self.copied > MOST_COPIED || (wants_key && !matches!(node.value, Value::Scalar(_))) {
+                    return refuse("aliases are not supported like this", "write the value out where the alias stands");
+                }
+                self.push(Node { mark, ..node }, 0);
             }
             Event::SequenceStart(..) | Event::MappingStart(..) if wants_key => {
                 return refuse("a key must be a string", "braces and brackets at this place need quotes");
             }
-            Event::SequenceStart(..) => self.open.push(Open::List(mark, vec![])),
-            Event::MappingStart(..) => self.open.push(Open::Map(mark, vec![], None)),
+            Event::SequenceStart(_, anchor, _) => self.open.push(Open::List(mark, anchor, vec![])),
+            Event::MappingStart(_, anchor, _) => self.open.push(Open::Map(mark, anchor, vec![], None)),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List(mark, nodes)) => self.push(Node { mark, value: Value::List(nodes) }),
-                Some(Open::Map(mark, entries, _)) => self.push(Node { mark, value: Value::Map(entries) }),
+                Some(Open::List(mark, anchor, nodes)) => self.push(Node { mark, value: Value::List(nodes) }, anchor),
+                Some(Open::Map(mark, anchor, entries, _)) => {
+                    self.push(Node { mark, value: Value::Map(entries) }, anchor);
+                }
                 None => {}
             },
             // Expanding aliases is how a small file becomes a huge one, and no configuration needs it.
@@ -229,14 +269,18 @@ impl Tree {
         Ok(())
     }
 
-    fn push(&mut self, node: Node) {
+    /// A finished node, to its place: a key, a value, an item or the root.
+    fn push(&mut self, node: Node, anchor: usize) {
+        if self.expands && anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
         match self.open.last_mut() {
-            Some(Open::List(_, nodes)) => nodes.push(node),
-            Some(Open::Map(_, entries, key)) => {
-                if let Some((key, mark)) = key.take() {
-                    entries.push(Entry { key, mark, node });
-                }
-            }
+            Some(Open::List(_, _, nodes)) => nodes.push(node),
+            Some(Open::Map(_, _, entries, key)) => match (key.take(), node.value) {
+                (Some((key, mark)), value) => entries.push(Entry { key, mark, node: Node { mark: node.mark, value } }),
+                (None, Value::Scalar(scalar)) => *key = Some((scalar.text, node.mark)),
+                (None, _) => {}
+            },
             None => self.root = Some(node),
         }
     }
@@ -272,6 +316,24 @@ mod tests {
             assert_eq!(plain(text).meaning(), Meaning::Null, "{text}");
         }
         assert_eq!(Scalar { text: "yes".into(), plain: false }.meaning(), Meaning::Text("yes"));
+    }
+
+    #[test]
+    fn an_alias_is_what_it_stands_for() {
+        let stream = expand("a: &a {b: !x 1, c: !!int 2}\nd: *a\ne: [*a, &k f]\n*k : g\n");
+        assert!(stream.broken.is_empty(), "{:?}", stream.broken);
+        let Value::Map(entries) = &stream.documents[0].value else { panic!() };
+        assert_eq!(entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["a", "d", "e", "f"]);
+        assert_eq!(format!("{:?}", entries[0].node.value), format!("{:?}", entries[1].node.value));
+        let Value::Map(inner) = &entries[1].node.value else { panic!() };
+        let plain = |entry: &Entry| matches!(&entry.node.value, Value::Scalar(Scalar { plain: true, .. }));
+        assert_eq!(inner.iter().map(plain).collect::<Vec<_>>(), [false, true]);
+        let ten = |name: char, of: char| format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 10].join(", "));
+        let bomb = "a: &a x\n".to_owned()
+            + &"abcdefgh".chars().zip("bcdefghi".chars()).map(|(of, name)| ten(name, of)).collect::<String>();
+        for text in [bomb.as_str(), "a: &a [*a]\n", "a: *b\n", "&a [x]: y\n"] {
+            assert_eq!(expand(text).broken.len(), 1, "{text}");
+        }
     }
 
     #[test]

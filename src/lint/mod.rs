@@ -1,8 +1,11 @@
 //! A directory of static pods, as the kubelet will read it (`pkg/kubelet/config/file.go`, `common.go`): what of it will
 //! run, what will not, and why. Pure.
 
+mod effect;
 mod look;
 mod pod;
+mod scalar;
+mod source;
 mod tree;
 mod valid;
 
@@ -10,7 +13,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use effect::{Effect, When};
 pub use look::look;
+pub use source::{Made, SCAN_SECONDS, Source};
 
 use crate::manifest::Component;
 
@@ -50,7 +55,7 @@ pub enum Verdict {
     Ignored,
     /// Another file says the same pod, and that one counts after the next scan.
     Replaced,
-    /// The kubelet does not take it: a pod that it made of this file before ends at the next scan, within 20 s.
+    /// The kubelet does not take it.
     Refused,
 }
 
@@ -103,11 +108,13 @@ pub struct Judged {
     /// The pod, `namespace/name`, when the file is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
+    /// What a kubelet that runs does about it, and when.
+    pub effect: Effect,
     /// Why, and what else.
     pub notes: Vec<Note>,
-    /// `metadata.uid`, when it is set.
+    /// What the kubelet makes of it, if it takes it.
     #[serde(skip)]
-    uid: Option<String>,
+    pub made: Option<Made>,
 }
 
 impl Judged {
@@ -125,28 +132,49 @@ pub fn judge(entries: &[Named], minor: Option<u32>) -> Vec<Judged> {
     let mut entries: Vec<_> = entries.iter().collect();
     // The kubelet reads in this order, and of two that say the same pod the last one counts.
     entries.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut judged: Vec<_> = entries.into_iter().map(|entry| file(entry, minor)).collect();
-    let mut last: BTreeMap<String, usize> = BTreeMap::new();
-    for index in 0..judged.len() {
-        if judged[index].verdict != Verdict::Runs {
-            continue;
-        }
-        let pod = judged[index].pod.clone().unwrap_or_default();
-        if let Some(earlier) = last.insert(pod.clone(), index) {
-            let (winner, loser) = (judged[index].file.clone(), judged[earlier].file.clone());
-            judged[earlier].verdict = Verdict::Replaced;
-            judged[earlier]
-                .notes
-                .insert(0, Note::wrong(format!("{winner} defines the pod {pod}, too, and comes later")));
-            judged[index].notes.insert(
-                0,
-                Note::wrong(format!(
-                    "{loser} defines the pod {pod}, too: whichever is written last runs, until the next scan takes this one"
-                )),
-            );
+    let mut judged: Vec<_> = entries.iter().map(|entry| file(entry, minor)).collect();
+    let mut files: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, one) in judged.iter().enumerate() {
+        if let Some(made) = &one.made {
+            files.entry(made.pod.clone()).or_default().push(index);
         }
     }
-    let uids: Vec<_> = last.into_values().filter_map(|index| Some((judged[index].uid.clone()?, index))).collect();
+    let alone = vec![];
+    for (index, entry) in entries.iter().enumerate() {
+        let made = judged[index].made.as_ref();
+        let same = made.and_then(|made| files.get(&made.pod)).unwrap_or(&alone);
+        let same: Vec<_> = same
+            .iter()
+            .filter_map(|index| judged[*index].made.as_ref().map(|made| (entries[*index].name.as_str(), made)))
+            .collect();
+        judged[index].effect = Effect::of(entry, made, &same);
+    }
+    for (pod, same) in &files {
+        twins(&mut judged, pod, same);
+    }
+    of_one_uid(&mut judged);
+    judged
+}
+
+/// Files that define the same pod, in the order of names.
+fn twins(judged: &mut [Judged], pod: &str, same: &[usize]) {
+    for pair in same.windows(2) {
+        let &[earlier, later] = pair else { continue };
+        let (winner, loser) = (judged[later].file.clone(), judged[earlier].file.clone());
+        judged[earlier].verdict = Verdict::Replaced;
+        judged[earlier].notes.insert(0, Note::wrong(format!("{winner} defines the pod {pod}, too, and comes later")));
+        judged[later].notes.insert(
+            0,
+            Note::wrong(format!(
+                "{loser} defines the pod {pod}, too: whichever is written last runs, until the next scan takes this one"
+            )),
+        );
+    }
+}
+
+fn of_one_uid(judged: &mut [Judged]) {
+    let runs = judged.iter().enumerate().filter(|(_, one)| one.verdict == Verdict::Runs);
+    let uids: Vec<_> = runs.filter_map(|(index, one)| Some((one.made.as_ref()?.uid.clone(), index))).collect();
     for (uid, index) in &uids {
         if let Some((_, other)) = uids.iter().find(|(same, other)| same == uid && other != index) {
             let message =
@@ -154,12 +182,17 @@ pub fn judge(entries: &[Named], minor: Option<u32>) -> Vec<Judged> {
             judged[*index].notes.insert(0, Note::wrong(message));
         }
     }
-    judged
 }
 
 fn file(entry: &Named, minor: Option<u32>) -> Judged {
-    let mut judged =
-        Judged { file: entry.name.clone(), verdict: Verdict::Refused, pod: None, notes: vec![], uid: None };
+    let mut judged = Judged {
+        file: entry.name.clone(),
+        verdict: Verdict::Refused,
+        pod: None,
+        effect: Effect::default(),
+        notes: vec![],
+        made: None,
+    };
     if entry.name.starts_with('.') {
         judged.verdict = Verdict::Ignored;
         return judged;
@@ -187,8 +220,9 @@ fn file(entry: &Named, minor: Option<u32>) -> Judged {
         }
         What::File(_, Some(bytes)) => {
             let read = pod::read(bytes, minor);
-            judged.verdict = if read.runs { Verdict::Runs } else { Verdict::Refused };
-            (judged.pod, judged.uid, judged.notes) = (read.name, read.uid, read.notes);
+            judged.made = read.made(&entry.name);
+            judged.verdict = if judged.made.is_some() { Verdict::Runs } else { Verdict::Refused };
+            (judged.pod, judged.notes) = (read.name, read.notes);
             foreign(&mut judged);
         }
     }

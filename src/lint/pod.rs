@@ -1,20 +1,33 @@
 //! One file: whether the kubelet makes a pod of it, and what a person should know of it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
+use super::scalar::Trap;
 use super::valid::{containers, invalid, list, references, word};
-use super::{Note, tree};
+use super::{Made, Note, tree};
 use crate::manifest::{self, ReadError};
 use crate::release::{Version, options};
 
 /// A file that was read.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    pub(super) runs: bool,
+    /// The pod without what the API's types do not know, when the kubelet takes it.
+    content: Option<Value>,
     pub(super) name: Option<String>,
-    pub(super) uid: Option<String>,
+    uid: Option<String>,
     pub(super) notes: Vec<Note>,
+}
+
+impl Read {
+    /// The pod, as made of a file of this name.
+    pub(super) fn made(&self, file: &str) -> Option<Made> {
+        let (content, pod) = (self.content.as_ref()?, self.name.clone()?);
+        let uid = self.uid.clone().unwrap_or_else(|| format!("{file}\n{content}"));
+        Some(Made { pod, uid, content: Arc::new(content.clone()) })
+    }
 }
 
 /// Reads a file's content.
@@ -32,6 +45,10 @@ pub(super) fn read(bytes: &[u8], minor: Option<u32>) -> Read {
         let what = format!("{} {}", word(&pod["apiVersion"]), word(&pod["kind"]));
         return refused(Note::wrong(format!("the kubelet takes one v1 Pod from a file, and this is {what}")));
     }
+    notes.extend(traps.iter().filter_map(|trap| {
+        let (is_wrong, message) = trap.note()?;
+        Some(Note { is_wrong, line: Some(trap.line), message })
+    }));
     let mut read = Read::default();
     let metadata = &pod["metadata"];
     let namespace = metadata["namespace"].as_str().filter(|namespace| !namespace.is_empty()).unwrap_or("default");
@@ -39,9 +56,10 @@ pub(super) fn read(bytes: &[u8], minor: Option<u32>) -> Read {
     read.uid = metadata["uid"].as_str().filter(|uid| !uid.is_empty()).map(str::to_owned);
     match typed(&pod) {
         Err(why) => {
-            let suspects = traps.iter().filter(|(_, text, _)| why.contains(text.as_str()) || is_word(text));
-            notes.extend(suspects.take(3).map(|(line, text, what)| {
-                Note::wrong(format!("{text} is {what} to the kubelet; quotes make it a string")).at(*line)
+            let suspects = traps.iter().filter(|trap| trap.note().is_none() && trap.is_suspect(&why));
+            notes.extend(suspects.take(3).map(|trap| {
+                let remedy = if trap.value.is_string() { "base 60 is of YAML 1.1" } else { "quotes make it a string" };
+                Note::wrong(format!("{} is {} to the kubelet; {remedy}", trap.text, trap.what())).at(trap.line)
             }));
             notes.insert(0, Note::wrong(format!("a value has the wrong type: {why}")));
         }
@@ -50,7 +68,7 @@ pub(super) fn read(bytes: &[u8], minor: Option<u32>) -> Read {
             notes
                 .extend(unknown.iter().map(|path| Note::wrong(format!("{path} is no field of a pod, and is dropped"))));
             let invalid: Vec<_> = invalid(&known).into_iter().chain(references(&known)).collect();
-            read.runs = invalid.is_empty();
+            read.content = invalid.is_empty().then_some(known);
             notes.splice(0..0, invalid.into_iter().map(Note::wrong));
         }
     }
@@ -59,12 +77,10 @@ pub(super) fn read(bytes: &[u8], minor: Option<u32>) -> Read {
             "metadata.uid is set: a change of anything but name and image would not restart the pod",
         ));
     }
-    notes.extend(commands(&pod, minor).into_iter().map(Note::wrong));
+    notes.extend(commands(&pod, minor));
     read.notes = notes;
     read
 }
-
-type Trap = (usize, String, &'static str);
 
 fn document(text: &str) -> Result<(Value, Vec<Trap>, Vec<Note>), Note> {
     let by_the_other = || match manifest::read(text) {
@@ -80,10 +96,6 @@ fn document(text: &str) -> Result<(Value, Vec<Trap>, Vec<Note>), Note> {
         Some(document) => Ok((document.json, document.traps, document.notes)),
         None => by_the_other(),
     }
-}
-
-fn is_word(text: &str) -> bool {
-    text.chars().all(char::is_alphabetic)
 }
 
 /// The pod as the API's types see it: what they do not know is gone, what has another type is an error.
@@ -164,9 +176,10 @@ fn unknown_fields(written: &Value, known: &Value, path: &str) -> Vec<String> {
     }
 }
 
-/// Flags and gates that the program of a container does not know.
-fn commands(pod: &Value, minor: Option<u32>) -> Vec<String> {
-    let mut unknown = vec![];
+/// Flags and gates that the program of a container does not know. Where that cannot be judged, it is said, and is wrong when
+/// it was asked for.
+fn commands(pod: &Value, asked: Option<u32>) -> Vec<Note> {
+    let mut notes = vec![];
     for container in containers(pod) {
         let words: Vec<_> =
             list(container, "command").chain(list(container, "args")).filter_map(Value::as_str).collect();
@@ -176,9 +189,15 @@ fn commands(pod: &Value, minor: Option<u32>) -> Vec<String> {
         let own = tag.parse::<Version>().ok().filter(|_| program != "etcd").map(|version| version.minor);
         // etcd's tag is its own: 3.7 comes with 1.37, 3.6 with the minors before.
         let etcd = (program == "etcd").then(|| if tag.starts_with("3.7.") { 37 } else { 36 });
-        if let Some(minor) = minor.or(own).or(etcd) {
-            unknown.extend(options::unknown(minor, program, arguments));
+        let Some(minor) = asked.or(own).or(etcd).filter(|_| options::is_known(program)) else { continue };
+        if options::options(minor).is_none() {
+            let message = format!(
+                "the flags of {program} are not judged: of 1.{minor} nothing is known here, only of {}",
+                options::minors()
+            );
+            notes.push(Note { is_wrong: asked.is_some(), ..Note::told(message) });
         }
+        notes.extend(options::unknown(minor, program, arguments).into_iter().map(Note::wrong));
     }
-    unknown
+    notes
 }

@@ -1,27 +1,33 @@
 //! A document as Kubernetes' YAML 1.1 reader sees it (`sigs.k8s.io/yaml`), with the places where it differs from what a
 //! person may have meant.
 
-use serde_json::{Map, Number, Value as Json};
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json};
 
 use super::Note;
+use super::scalar::{Trap, is_sexagesimal, is_unspeakable, number};
 use crate::config::yaml::{self, Meaning, Node, Scalar, Value};
 
 /// A document.
 pub(super) struct Document {
     pub(super) json: Json,
-    /// Plain scalars that are no strings and do not look it: line, text, and what they are.
-    pub(super) traps: Vec<(usize, String, &'static str)>,
+    /// Plain scalars that are no strings, or look it.
+    pub(super) traps: Vec<Trap>,
     pub(super) notes: Vec<Note>,
+    /// What is YAML and the kubelet cannot take all the same.
+    broken: Option<Note>,
 }
 
-/// Reads the first document; `Ok(None)` when positions cannot be told (aliases, tags) and another reader has to do.
+/// Reads the first document; `Ok(None)` when that is beyond our reader (size, depth, odd keys) and another one has to do.
 pub(super) fn read(text: &str) -> Result<Option<Document>, Note> {
-    let stream = yaml::parse(text);
+    const BEYOND: [&str; 4] = ["not supported", "a key must be", "are read", "nested deeper"];
+    let stream = yaml::expand(text);
     let first = stream.documents.first();
     if let Some(broken) = stream.broken.first() {
         let is_first = first.is_none_or(|node| broken.mark < node.mark);
-        // Aliases and tags are fine with the kubelet, and so is whatever comes after the first document.
-        let ours = broken.message.contains("not supported") || broken.message.contains("a key must be");
+        // Whatever comes after the first document is fine with the kubelet.
+        let ours = BEYOND.iter().any(|words| broken.message.contains(words));
         if is_first && !ours {
             return Err(Note::wrong(format!("it is not YAML: {}", broken.message)).at(broken.mark.line));
         }
@@ -30,8 +36,11 @@ pub(super) fn read(text: &str) -> Result<Option<Document>, Note> {
         }
     }
     let Some(first) = first else { return Ok(None) };
-    let mut document = Document { json: Json::Null, traps: vec![], notes: vec![] };
+    let mut document = Document { json: Json::Null, traps: vec![], notes: vec![], broken: None };
     document.json = document.value(first);
+    if let Some(note) = document.broken.take() {
+        return Err(note);
+    }
     if let Some(second) =
         stream.documents.get(1).map(|node| node.mark).or_else(|| stream.broken.first().map(|b| b.mark))
     {
@@ -47,10 +56,15 @@ impl Document {
             Value::Scalar(scalar) => self.scalar(scalar, node.mark.line),
             Value::List(nodes) => nodes.iter().map(|node| self.value(node)).collect(),
             Value::Map(entries) => {
-                let mut map = Map::new();
+                let (mut map, mut given) = (Map::new(), BTreeSet::new());
                 for entry in entries {
+                    if entry.key == "<<" {
+                        self.merge(&mut map, &entry.node);
+                        continue;
+                    }
                     let value = self.value(&entry.node);
-                    if map.insert(entry.key.clone(), value).is_some() {
+                    map.insert(entry.key.clone(), value);
+                    if !given.insert(&entry.key) {
                         let message = format!("{} is given twice, and the last one counts", entry.key);
                         self.notes.push(Note::wrong(message).at(entry.mark.line));
                     }
@@ -60,39 +74,40 @@ impl Document {
         }
     }
 
-    fn scalar(&mut self, scalar: &Scalar, line: usize) -> Json {
-        let mut trap = |what| self.traps.push((line, scalar.text.clone(), what));
-        match scalar.meaning() {
-            Meaning::Null => Json::Null,
-            Meaning::Bool(value) => {
-                trap("a boolean");
-                Json::Bool(value)
+    /// Maps below `<<` are put in where they stand, and what comes later counts; of several the first does.
+    fn merge(&mut self, map: &mut Map<String, Json>, node: &Node) {
+        let sources = match &node.value {
+            Value::List(nodes) => nodes.iter().rev().collect(),
+            _ => vec![node],
+        };
+        for source in sources {
+            match self.value(source) {
+                Json::Object(entries) => map.extend(entries),
+                _ => self.fail(node.mark.line, "<< takes a map, or a list of maps"),
             }
-            Meaning::Number(Some(number)) => {
-                trap("a number");
-                // 1e3 and 1.0 are whole to a reader of JSON numbers written by Go.
-                whole(&number).map_or(Json::Number(number), |whole| Json::Number(whole.into()))
-            }
-            Meaning::Number(None) => {
-                trap("a number");
-                Json::Number(based(&scalar.text).unwrap_or_else(|| 0.into()))
-            }
-            Meaning::Text(text) => Json::String(text.to_owned()),
         }
     }
-}
 
-#[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
-fn whole(number: &Number) -> Option<i64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    let float = number.as_f64().filter(|_| number.is_f64())?;
-    (float.fract() == 0.0 && float.abs() < EXACT).then_some(float as i64)
-}
+    fn fail(&mut self, line: usize, why: &str) {
+        self.broken.get_or_insert_with(|| Note::wrong(format!("it cannot be parsed: {why}")).at(line));
+    }
 
-/// Octal, hexadecimal, binary and numbers with underscores.
-fn based(text: &str) -> Option<Number> {
-    let joined = text.replace(['_', '+'], "").to_lowercase();
-    let digits = |prefix, base| joined.strip_prefix(prefix).and_then(|rest| i64::from_str_radix(rest, base).ok());
-    let number = digits("0x", 16).or_else(|| digits("0o", 8)).or_else(|| digits("0b", 2)).or_else(|| digits("0", 8));
-    number.or_else(|| joined.parse().ok()).map(Number::from)
+    fn scalar(&mut self, scalar: &Scalar, line: usize) -> Json {
+        let text = scalar.text.as_str();
+        let value = match scalar.meaning() {
+            Meaning::Null => return Json::Null,
+            Meaning::Bool(value) => Json::Bool(value),
+            Meaning::Number(_) => {
+                if is_unspeakable(text) {
+                    self.fail(line, &format!("{text} cannot be said in JSON, and quotes make it a string"));
+                }
+                number(text).unwrap_or_else(|| text.into())
+            }
+            Meaning::Text(text) => text.into(),
+        };
+        if !value.is_string() || (scalar.plain && is_sexagesimal(text)) {
+            self.traps.push(Trap { line, text: text.to_owned(), value: value.clone() });
+        }
+        value
+    }
 }

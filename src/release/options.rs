@@ -11,6 +11,16 @@ pub fn options(minor: u32) -> Option<Options> {
     TABLES.iter().find(|(other, _)| *other == minor).map(|(_, table)| Options(table))
 }
 
+/// The minors that there is a table of, for sentences.
+pub fn minors() -> String {
+    TABLES.map(|(minor, _)| format!("1.{minor}")).join(" and ")
+}
+
+/// Whether a program is one that the tables are about.
+pub fn is_known(program: &str) -> bool {
+    TABLES.iter().any(|(_, table)| Options(table).knows(program))
+}
+
 impl Options {
     fn section(self, name: &str) -> impl Iterator<Item = &'static str> {
         let heading = format!("[{name}]");
@@ -37,7 +47,7 @@ impl Options {
     }
 }
 
-/// What a command line says that its program does not know, as sentences.
+/// What a command line says that its program does not know, as sentences; nothing for a minor without a table.
 pub fn unknown(minor: u32, program: &str, arguments: &[&str]) -> Vec<String> {
     let Some(options) = options(minor).filter(|options| options.knows(program)) else { return vec![] };
     let mut unknown = vec![];
@@ -71,5 +81,7 @@ mod tests {
         assert_eq!(unknown(37, "kube-apiserver", &gates), ["kube-apiserver 1.37 has no feature gate NoSuchGate"]);
         assert_eq!(unknown(37, "my-program", &["--x"]), [""; 0]);
         assert_eq!(unknown(99, "etcd", &["--x"]), [""; 0]);
+        assert_eq!(minors(), "1.36 and 1.37");
+        assert_eq!(["kube-apiserver", "etcd", "my-program", "gates"].map(is_known), [true, true, false, true]);
     }
 }

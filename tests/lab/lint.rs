@@ -1,34 +1,22 @@
 //! `kubekeel lint` against the kubelet's own file source: after any sequence of file operations both say the same of what
-//! runs.
+//! runs, and of what ends and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
 
-use kubekeel::host::fs::Files;
-use kubekeel::lint::{Verdict, judge, look};
-use kubekeel::manifest::{Component, NodeInputs, render};
+use kubekeel::manifest::Component;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, RngSeed, TestRunner};
-use serde_json::Value;
 
-use crate::oracle::Oracle;
-use crate::sample;
+use crate::watched::{Interrupted, NAMES, Operation, POD, Running, Watched, manifests};
 
 /// How many sequences, over how many directories at the same time.
 const SEQUENCES: usize = 1_200;
-const AT_ONCE: usize = 40;
-const NAMES: [&str; 8] =
-    ["a.yaml", "a.yaml.bak", "b.yaml", "b.json", "c d.yaml", "noextension", ".hidden.yaml", "kube-scheduler.yaml"];
-const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME, annotations: {v: \"NUMBER\"}}\n\
-                   spec: {containers: [{name: c, image: x, command: [run, COMMAND]}]}\n";
+const AT_ONCE: usize = 24;
 
-/// Contents that a kubelet takes, or does not, for some reason of its own. `NUMBER` makes each write another pod.
-fn contents() -> Vec<String> {
+/// Contents that a kubelet takes, or does not, for some reason of its own.
+pub(crate) fn contents() -> Vec<String> {
     let pod = |name: &str, command: &str| POD.replace("NAME", name).replace("COMMAND", command);
     let with = |line: &str| pod("p", "x").replace("spec: {", &format!("spec: {{{line}, "));
     let mut all = vec![
@@ -65,6 +53,16 @@ fn contents() -> Vec<String> {
         with("hostNetwork: true"),
         with("priority: high"),
         with("terminationGracePeriodSeconds: 1_0"),
+        with("terminationGracePeriodSeconds: 010"),
+        with("terminationGracePeriodSeconds: 0o17"),
+        with("terminationGracePeriodSeconds: 1:30"),
+        with("terminationGracePeriodSeconds: .5"),
+        with("terminationGracePeriodSeconds: !!int \"30\""),
+        with("hostNetwork: yes"),
+        with("hostNetwork: &yes on, hostPID: *yes"),
+        with("unknown: .nan"),
+        pod("p", "x").replace("{name: c,", "{<<: {name: d, stdin: yes}, name: c,"),
+        pod("p", "x").replace("name: c, image: x", "name: c, image: x, <<: [{name: D}]"),
         pod("p", "x").replace("image: x", "image: x, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]"),
         pod("p", "x").replace("image: x", "image: x, envFrom: [{configMapRef: {name: s}}]"),
         pod("p", "x").replace("image: x", "image: x, volumeMounts: [{name: none, mountPath: /x}]"),
@@ -101,24 +99,6 @@ fn contents() -> Vec<String> {
     all
 }
 
-/// What is done to a directory.
-#[derive(Debug, Clone)]
-enum Operation {
-    /// Write a content in place, as an editor may.
-    Write(usize, usize),
-    /// Write it beside and rename it.
-    Publish(usize, usize),
-    /// Write only the first per mille of a real manifest.
-    Cut(usize, usize, usize),
-    Copy(usize, usize),
-    Rename(usize, usize),
-    Remove(usize),
-    Directory(usize),
-    Link(usize, usize),
-    Mode(usize),
-    Pause,
-}
-
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let name = || 0..NAMES.len();
     let content = || 0..contents().len();
@@ -132,173 +112,58 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         1 => name().prop_map(Operation::Directory),
         1 => (name(), content()).prop_map(|(n, c)| Operation::Link(n, c)),
         1 => name().prop_map(Operation::Mode),
-        1 => Just(Operation::Pause),
+        3 => Just(Operation::Scan),
+        1 => Just(Operation::Break),
     ];
     prop::collection::vec(one, 1..9)
 }
 
-/// One directory, its kubelet, and what that keeps.
-struct Watched {
-    home: tempfile::TempDir,
-    lines: Receiver<String>,
-    _oracle: Oracle,
-    kept: BTreeMap<String, Value>,
-    number: usize,
-    manifests: Vec<String>,
+/// Starts again when a scan came too early for the question; a directory that was left so is of no more use.
+fn play(watched: &mut Watched, sequence: &[Operation]) -> Result<(), Interrupted> {
+    for operation in sequence.iter().chain([&Operation::Scan]) {
+        watched.step(operation)?;
+    }
+    assert_eq!(
+        watched.lint(),
+        watched.kubelet(),
+        "lint (left) and the kubelet after {sequence:?}\n{:#?}",
+        watched.files()
+    );
+    Ok(())
 }
 
-impl Watched {
-    fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        fs::create_dir(home.path().join("m")).unwrap();
-        fs::create_dir(home.path().join("targets")).unwrap();
-        let mut oracle = Oracle::start(&home.path().join("m"));
-        let (sender, lines) = mpsc::channel();
-        let output = BufReader::new(oracle.0.stdout.take().unwrap());
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let manifests =
-            Component::ALL.map(|component| render(component, &sample::config(), &NodeInputs::default()).unwrap().text);
-        let mut watched =
-            Self { home, lines, _oracle: oracle, kept: BTreeMap::new(), number: 0, manifests: manifests.into() };
-        // The new link is an event, and no scan; from then on the marker changes behind it.
-        watched.settle();
-        watched
-    }
-
-    fn directory(&self) -> PathBuf {
-        self.home.path().join("m")
-    }
-
-    fn number(&mut self) -> String {
-        self.number += 1;
-        self.number.to_string()
-    }
-
-    /// What makes no sense fails, and is no operation.
-    fn run(&mut self, operation: &Operation) {
-        let at = |name: usize| self.directory().join(NAMES[name]);
-        match operation {
-            Operation::Write(name, content) => {
-                let path = at(*name);
-                let text = contents()[*content].replace("NUMBER", &self.number());
-                let _ = fs::write(path, text);
-            }
-            Operation::Publish(name, content) => {
-                let (path, beside) = (at(*name), self.directory().join(".beside"));
-                let text = contents()[*content].replace("NUMBER", &self.number());
-                let _ = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-            }
-            Operation::Cut(name, manifest, thousandths) => {
-                let text = &self.manifests[*manifest];
-                let _ = fs::write(at(*name), &text.as_bytes()[..text.len() * thousandths / 1000]);
-            }
-            Operation::Copy(from, to) => drop(fs::read(at(*from)).and_then(|bytes| fs::write(at(*to), bytes))),
-            Operation::Rename(from, to) => drop(fs::rename(at(*from), at(*to))),
-            Operation::Remove(name) => {
-                let _ = fs::remove_file(at(*name)).or_else(|_| fs::remove_dir(at(*name)));
-            }
-            Operation::Directory(name) => drop(fs::create_dir(at(*name))),
-            Operation::Link(name, content) => {
-                let path = at(*name);
-                let number = self.number();
-                let target = self.home.path().join("targets").join(&number);
-                fs::write(&target, contents()[*content].replace("NUMBER", &number)).unwrap();
-                let _ = fs::remove_file(&path);
-                let _ = std::os::unix::fs::symlink(target, path);
-            }
-            Operation::Mode(name) => {
-                use std::os::unix::fs::PermissionsExt as _;
-                drop(fs::set_permissions(at(*name), fs::Permissions::from_mode(0o640)));
-            }
-            Operation::Pause => std::thread::sleep(Duration::from_millis(30)),
+/// What the worker's directories saw: pods that lint says run; ends at once and at a scan; judgements that were compared.
+fn work(seed: u64) -> [usize; 4] {
+    let mut runner = TestRunner::new(Cases { rng_seed: RngSeed::Fixed(seed), ..Cases::default() });
+    let mut watched = Watched::new();
+    let (mut counted, mut interrupted) = ([0; 4], 0);
+    for _ in 0..SEQUENCES / AT_ONCE {
+        let sequence = operations().new_tree(&mut runner).unwrap().current();
+        while play(&mut watched, &sequence).is_err() {
+            interrupted += 1;
+            assert!(interrupted < SEQUENCES / AT_ONCE, "the machine is too busy: every second sequence meets a scan");
+            watched = Watched::new();
         }
+        let found = [watched.lint().len(), watched.ended[0], watched.ended[1], watched.checked];
+        (watched.ended, watched.checked) = ([0; 2], 0);
+        counted = std::array::from_fn(|index| counted[index] + found[index]);
     }
-
-    /// Waits until the kubelet has read the whole directory once more. It does not see an edit behind a link but then.
-    fn settle(&mut self) {
-        let number = self.number();
-        let (target, marker) = (self.home.path().join("marker"), self.directory().join("zz-marker"));
-        fs::write(&target, POD.replace("NAME", "marker").replace("NUMBER", &number).replace("COMMAND", "x")).unwrap();
-        if !marker.exists() {
-            std::os::unix::fs::symlink(&target, marker).unwrap();
-        }
-        let began = Instant::now();
-        let mut seen = None;
-        while seen.is_none_or(|seen: Instant| seen.elapsed() < Duration::from_millis(250)) {
-            assert!(began.elapsed() < Duration::from_secs(60), "the kubelet does not scan");
-            let Ok(line) = self.lines.recv_timeout(Duration::from_millis(50)) else { continue };
-            let Some((operation, pod)) = line.strip_prefix("JSON ").and_then(|rest| rest.split_once(' ')) else {
-                continue;
-            };
-            let pod: Value = serde_json::from_str(pod).unwrap();
-            let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
-            if pod["metadata"]["annotations"]["v"] == number.as_str() && operation == "ADD" {
-                seen = Some(Instant::now());
-            }
-            match operation {
-                "REMOVE" | "DELETE" => drop(self.kept.remove(&uid)),
-                _ => drop(self.kept.insert(uid, pod)),
-            }
-        }
-    }
-
-    /// What the kubelet keeps: pods, with the number of the write that made each.
-    fn kubelet(&self) -> BTreeMap<String, String> {
-        let pod = |pod: &Value| {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let metadata = &pod["metadata"];
-            let name = text(&metadata["name"]).trim_end_matches("-keel-1").to_owned();
-            (format!("{}/{name}", text(&metadata["namespace"])), text(&metadata["annotations"]["v"]))
-        };
-        self.kept.values().map(pod).collect()
-    }
-
-    /// What lint says that it keeps.
-    fn lint(&self) -> BTreeMap<String, String> {
-        let judged = judge(&look(&Files::new(self.directory()), "/").unwrap(), None);
-        let runs = judged.into_iter().filter(|judged| judged.verdict == Verdict::Runs);
-        runs.map(|judged| (judged.pod.unwrap(), written(&self.directory().join(judged.file)))).collect()
-    }
+    counted
 }
 
-fn written(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let after = text.split_once("v: \"").or_else(|| text.split_once("\"v\": \"")).map(|(_, rest)| rest);
-    after.and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
-}
-
+/// After every operation of every sequence the kubelet keeps what our model says, both before the next scan and after it,
+/// and each file's judgement says the same.
 #[test]
-fn what_lint_says_runs_is_what_the_kubelet_keeps() {
-    let workers: Vec<_> = (0..AT_ONCE)
-        .map(|worker| {
-            std::thread::spawn(move || {
-                let seed = RngSeed::Fixed(worker as u64);
-                let mut runner = TestRunner::new(Cases { rng_seed: seed, ..Cases::default() });
-                let mut watched = Watched::new();
-                let mut counted = 0;
-                for _ in 0..SEQUENCES / AT_ONCE {
-                    let sequence = operations().new_tree(&mut runner).unwrap().current();
-                    for operation in &sequence {
-                        watched.run(operation);
-                    }
-                    watched.settle();
-                    let (lint, kubelet) = (watched.lint(), watched.kubelet());
-                    let files: BTreeMap<_, _> = NAMES
-                        .iter()
-                        .filter_map(|name| Some((name, fs::read_to_string(watched.directory().join(name)).ok()?)))
-                        .collect();
-                    assert_eq!(lint, kubelet, "lint (left) and the kubelet after {sequence:?}\n{files:#?}");
-                    counted += lint.len();
-                }
-                counted
-            })
-        })
-        .collect();
+fn what_runs_and_what_ends_and_when_is_what_the_kubelet_does() {
+    let workers: Vec<_> = (0..AT_ONCE).map(|worker| std::thread::spawn(move || work(worker as u64))).collect();
     let results: Vec<_> = workers.into_iter().map(std::thread::JoinHandle::join).collect();
     let failed = results.iter().filter(|result| result.is_err()).count();
     assert_eq!(failed, 0, "of {AT_ONCE} directories");
-    let pods: usize = results.into_iter().flatten().sum();
+    let [pods, at_once, scanned, checked] =
+        results.into_iter().flatten().fold([0; 4], |sum, seen| std::array::from_fn(|index| sum[index] + seen[index]));
     assert!(pods > 2 * SEQUENCES, "the sequences leave something to compare: {pods} pods");
+    assert!(at_once > SEQUENCES / 2 && scanned > SEQUENCES / 2, "{at_once} pods ended at once, {scanned} at a scan");
+    assert!(checked > SEQUENCES / 4, "{checked} judgements were compared");
 }
 
 /// One file each, so that no other one hides it.
@@ -320,25 +185,26 @@ fn every_content_is_judged_as_the_kubelet_judges_it() {
 /// A manifest that was cut short is often a valid pod; all in one directory, each under a name of its own.
 #[test]
 fn every_prefix_of_a_manifest_is_judged_as_the_kubelet_judges_it() {
-    let mut watched = Watched::new();
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("m")).unwrap();
     let mut cuts = BTreeMap::new();
-    for (component, text) in Component::ALL.iter().zip(watched.manifests.clone()) {
+    for (component, text) in Component::ALL.iter().zip(manifests()) {
         for length in (0..text.len()).step_by(5) {
             let (name, own) = (format!("{component}-{length}"), format!("  name: \"{component}\"\n  namespace"));
             let prefix = text[..length].replace(&own, &format!("  name: \"{name}\"\n  namespace"));
-            fs::write(watched.directory().join(format!(".{name}")), &prefix).unwrap();
-            fs::rename(watched.directory().join(format!(".{name}")), watched.directory().join(&name)).unwrap();
+            fs::write(home.path().join("m").join(&name), &prefix).unwrap();
             cuts.insert(format!("kube-system/{name}"), prefix);
         }
     }
-    watched.settle();
-    let (lint, kubelet) = (watched.lint(), watched.kubelet());
-    let differ = |name: &&String| lint.contains_key(*name) != kubelet.contains_key(*name);
+    let watched = Watched::over(home);
+    let names = |running: Running| running.into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>();
+    let (lint, kubelet) = (names(watched.lint()), names(watched.kubelet()));
+    let differ = |name: &&String| lint.contains(*name) != kubelet.contains(*name);
     let last = |text: &str| text[text.len().saturating_sub(120)..].to_owned();
     let differences: Vec<_> = cuts
         .iter()
         .filter(|(name, _)| differ(name))
-        .map(|(name, text)| (name, lint.contains_key(name), last(text)))
+        .map(|(name, text)| (name, lint.contains(name), last(text)))
         .collect();
     assert!(
         differences.is_empty(),

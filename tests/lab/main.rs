@@ -36,3 +36,4 @@ mod smoke;
 mod static_pods;
 mod status;
 mod surprise;
+mod watched;
