@@ -20,4 +20,5 @@ mod pki;
 mod rooted;
 mod sample;
 mod status;
+mod upgrade;
 mod verdict;
