@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use super::init::{self, Init};
+use super::once::Once;
 use super::{Global, Output, output, patches, report};
 use crate::apply::{Generations, Transaction};
 use crate::config::{Config, Facts, Input};
@@ -61,6 +62,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         min_ready: min_ready(matches),
         renew: &Renewal::default(),
         rotation: None,
+        once: &Once::default(),
         input: &|from: &Generation, facts: &Facts| match args.config {
             Some(_) => init::input(&args, facts),
             None => Ok(from.input.clone().with(init::overrides(&args))),
@@ -80,10 +82,12 @@ pub(super) struct Change<'a> {
     pub(super) force: bool,
     /// The stability window.
     pub(super) min_ready: Duration,
-    /// Certificates that are renewed, and nothing else is made that is not there.
+    /// Certificates that are renewed, alone or besides everything else.
     pub(super) renew: &'a Renewal,
     /// Authorities that get successors, or lose their predecessors.
     pub(super) rotation: Option<Rotation>,
+    /// What was said for this run alone.
+    pub(super) once: &'a Once,
     /// The new configuration, from the generation that runs and what the host contributes.
     pub(super) input: &'a dyn Fn(&Generation, &Facts) -> Result<Input>,
     /// Prints the plan of a dry-run.
@@ -101,24 +105,26 @@ impl Change<'_> {
         let facts = facts::detect().await;
         let from = proven(&Generations::new(&files))?;
         let input = patches::read((self.input)(&from, &facts)?, &files)?;
-        let config = input.config()?;
-        within_skew(&from, &config, &facts)?;
+        let config = self.once.adjusted(input.config()?);
+        self.within_skew(&from, &config, &facts)?;
         let dry_run = self.dry_run || config.dry_run;
         let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
 
         let mut wants = init::wants(None, &config, &files);
         match &self.rotation {
             Some(rotation) => wants.retain(|want| rotation.concerns(*want)),
-            None if self.renew.ids.is_empty() => {}
+            None if !self.renew.alone => {}
             None => wants.retain(|want| want.is_renewed(&self.renew.ids)),
         }
+        wants.retain(|want| !self.once.skips(*want));
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
         preflight::check(&inputs, reporter.as_mut())?;
         let minor = from.input.config()?.cluster.version.minor;
         known_options(&config, &seen, minor, reporter.as_mut())?;
         let (renew, rotation) = (self.renew.clone(), self.rotation.clone());
-        let options = Options { force: self.force, in_use: true, renew, rotation };
+        let context_lines = self.once.context_lines;
+        let options = Options { force: self.force, in_use: true, renew, rotation, context_lines };
         let plan = plan::plan(&wants, &config, &seen, options)?;
         init::refuse(&plan)?;
         if dry_run {
@@ -126,7 +132,7 @@ impl Change<'_> {
             return (self.print)(&plan);
         }
         // Renewal is the cure for what ended.
-        if self.renew.ids.is_empty() || self.rotation.is_some() {
+        if !self.renew.alone || self.rotation.is_some() {
             preflight::health(&config, &files, reporter.as_mut()).await?;
         }
         // Before the first change: an image that cannot be had must not cost a restart.
@@ -151,13 +157,14 @@ impl Change<'_> {
         }
         Ok(())
     }
-}
 
-fn within_skew(from: &Generation, config: &Config, facts: &Facts) -> Result<()> {
-    let runs = from.input.config()?.cluster.version;
-    match release::skew(&runs, &config.cluster.version, facts.kubelet_version.as_ref()) {
-        None => Ok(()),
-        Some(reason) => Err(Error::new(Kind::Preflight, reason).hint("nothing was changed")),
+    fn within_skew(&self, from: &Generation, config: &Config, facts: &Facts) -> Result<()> {
+        let runs = from.input.config()?.cluster.version;
+        let objections = release::skew(&runs, &config.cluster.version, facts.kubelet_version.as_ref());
+        match objections.into_iter().find(|objection| !(objection.skippable && self.force)) {
+            None => Ok(()),
+            Some(objection) => Err(Error::new(Kind::Preflight, objection.reason).hint("nothing was changed")),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Change, KubeletAction, Plan, Reason, Step};
+use crate::error::Problem;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,6 +95,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for path in &self.kept {
             writeln!(f, "  keep     {path}")?;
+        }
+        for Problem { subject, message, .. } in &self.unrenewed {
+            writeln!(f, "  leave    {subject} without renewal: {message}")?;
         }
         for step in &self.steps {
             writeln!(f, "  {step}")?;
