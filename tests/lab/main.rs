@@ -35,3 +35,4 @@ mod sample;
 mod smoke;
 mod static_pods;
 mod status;
+mod upgrade;
