@@ -163,7 +163,14 @@ impl Change<'_> {
         let objections = release::skew(&runs, &config.cluster.version, facts.kubelet_version.as_ref());
         match objections.into_iter().find(|objection| !(objection.skippable && self.force)) {
             None => Ok(()),
-            Some(objection) => Err(Error::new(Kind::Preflight, objection.reason).hint("nothing was changed")),
+            Some(objection) => {
+                let hint = if objection.skippable {
+                    "nothing was changed; --force overrules it"
+                } else {
+                    "nothing was changed"
+                };
+                Err(Error::new(Kind::Preflight, objection.reason).hint(hint))
+            }
         }
     }
 }

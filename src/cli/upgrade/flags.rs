@@ -26,7 +26,7 @@ pub(super) struct Place {
     /// File with an `UpgradeConfiguration`; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// With which the cluster is asked what it is; what is written, this node writes with its own admin.conf
+    /// Kubeconfig with which the cluster is asked; what is written, this node writes with its own admin.conf
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
 }
