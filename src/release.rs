@@ -1,11 +1,15 @@
 //! The supported Kubernetes minors: one row each.
 
 pub mod options;
+mod skew;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use skew::{Allowed, Objection, of_kubelet, skew, unreleased};
 
 /// A Kubernetes version, `v1.37.2` or `v1.38.0-rc.1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +64,50 @@ impl fmt::Display for Version {
     }
 }
 
+impl Version {
+    /// What makes it a pre-release, `rc.1`; empty for a release. Build metadata follows a `+`.
+    fn pre_release(&self) -> &str {
+        let end = self.suffix.find('+').unwrap_or(self.suffix.len());
+        self.suffix.get(..end).and_then(|text| text.strip_prefix('-')).unwrap_or_default()
+    }
+
+    /// Whether it comes before the release of these numbers.
+    pub fn is_pre_release(&self) -> bool {
+        !self.pre_release().is_empty()
+    }
+
+    /// Whether it may become the release as it is.
+    pub fn is_release_candidate(&self) -> bool {
+        self.pre_release().starts_with("rc")
+    }
+}
+
+/// The order of semver.org, number 11; what differs only in its build metadata has some order, too.
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let numbers = (self.minor, self.patch).cmp(&(other.minor, other.patch));
+        let released = other.is_pre_release().cmp(&self.is_pre_release());
+        numbers
+            .then(released)
+            .then_with(|| identifiers(self.pre_release()).cmp(identifiers(other.pre_release())))
+            .then_with(|| self.suffix.cmp(&other.suffix))
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The parts of a pre-release: numbers come before words and are compared as such.
+fn identifiers(pre_release: &str) -> impl Iterator<Item = (bool, u64, &str)> {
+    pre_release.split('.').map(|part| match part.parse::<u64>() {
+        Ok(number) => (false, number, ""),
+        Err(_) => (true, 0, part),
+    })
+}
+
 /// What one Kubernetes minor brings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Release {
@@ -99,28 +147,6 @@ pub fn release(minor: u32) -> Option<&'static Release> {
     RELEASES.iter().find(|release| release.minor == minor)
 }
 
-/// Why a running control plane cannot go from one version to another (kubernetes.io, version skew policy): minors come
-/// one after another, nothing goes back a minor, and no kubelet is newer than its API server or over three minors older.
-pub fn skew(from: &Version, to: &Version, kubelet: Option<&Version>) -> Option<String> {
-    if to.minor < from.minor {
-        return Some(format!(
-            "{to} is an older minor than {from}, and etcd does not go back to what an older one wrote"
-        ));
-    }
-    if to.minor > from.minor + 1 {
-        let next = release(from.minor + 1).map_or_else(String::new, |next| format!("; {} comes first", next.newest()));
-        return Some(format!("{to} is more than one minor above {from}{next}"));
-    }
-    let kubelet = kubelet?;
-    if kubelet.minor > to.minor {
-        return Some(format!("the kubelet is of version {kubelet}, newer than {to}"));
-    }
-    if kubelet.minor + 3 < to.minor {
-        return Some(format!("the kubelet is of version {kubelet}, more than three minors older than {to}"));
-    }
-    None
-}
-
 impl Release {
     /// The version that this row stands for when none is named.
     pub fn newest(&self) -> Version {
@@ -130,26 +156,32 @@ impl Release {
 
 #[cfg(test)]
 mod tests {
-    use super::{Version, skew};
+    use super::Version;
 
     #[test]
-    fn minors_come_one_after_another_and_never_go_back() {
+    fn versions_have_the_order_of_semver() {
         let version = |text: &str| text.parse::<Version>().expect("a version");
-        let verdict = |from, to, kubelet: Option<&str>| {
-            skew(&version(from), &version(to), kubelet.map(version).as_ref()).unwrap_or_default()
-        };
-        for (from, to, kubelet) in [
-            ("v1.36.3", "v1.36.3", None),
-            ("v1.36.3", "v1.36.1", None),
-            ("v1.36.3", "v1.37.2", Some("v1.36.3")),
-            ("v1.36.3", "v1.37.2", Some("v1.34.0")),
-            ("v1.36.3", "v1.37.2", Some("v1.37.9")),
-        ] {
-            assert_eq!(verdict(from, to, kubelet), "", "{from} to {to} with {kubelet:?}");
+        let sorted = [
+            "v1.37.0-alpha",
+            "v1.37.0-alpha.1",
+            "v1.37.0-alpha.beta",
+            "v1.37.0-beta",
+            "v1.37.0-beta.2",
+            "v1.37.0-beta.11",
+            "v1.37.0-rc.1",
+            "v1.37.0",
+            "v1.37.0+build.1",
+            "v1.37.2-rc.1",
+            "v1.37.2",
+            "v1.38.0-alpha.0",
+        ];
+        for (index, one) in sorted.iter().enumerate() {
+            for (other_index, other) in sorted.iter().enumerate() {
+                assert_eq!(version(one).cmp(&version(other)), index.cmp(&other_index), "{one} and {other}");
+            }
         }
-        assert!(verdict("v1.37.2", "v1.36.3", None).contains("older minor"));
-        assert!(verdict("v1.35.1", "v1.37.2", None).contains("v1.36.3 comes first"));
-        assert!(verdict("v1.36.3", "v1.36.4", Some("v1.37.0")).contains("newer than"));
-        assert!(verdict("v1.36.3", "v1.37.2", Some("v1.33.9")).contains("three minors"));
+        assert!(version("v1.37.0-rc.1+x").is_release_candidate());
+        assert!(!version("v1.37.0+rc.1").is_pre_release());
+        assert!(version("v1.37.0-alpha.1").is_pre_release() && !version("v1.37.0-alpha.1").is_release_candidate());
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use super::init::{self, Init};
+use super::once::Once;
 use super::{Global, Output, output, patches, report};
 use crate::apply::{Generations, Transaction, snapshot};
 use crate::config::{Config, Facts, Input};
@@ -61,6 +62,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         min_ready: min_ready(matches),
         renew: &Renewal::default(),
         rotation: None,
+        once: &Once::default(),
         input: &|from: &Generation, facts: &Facts| match args.config {
             Some(_) => init::input(&args, facts),
             None => Ok(from.input.clone().with(init::overrides(&args))),
@@ -80,10 +82,12 @@ pub(super) struct Change<'a> {
     pub(super) force: bool,
     /// The stability window.
     pub(super) min_ready: Duration,
-    /// Certificates that are renewed, and nothing else is made that is not there.
+    /// Certificates that are renewed, alone or besides everything else.
     pub(super) renew: &'a Renewal,
     /// Authorities that get successors, or lose their predecessors.
     pub(super) rotation: Option<Rotation>,
+    /// What was said for this run alone.
+    pub(super) once: &'a Once,
     /// The new configuration, from the generation that runs and what the host contributes.
     pub(super) input: &'a dyn Fn(&Generation, &Facts) -> Result<Input>,
     /// Prints the plan of a dry-run.
@@ -101,8 +105,8 @@ impl Change<'_> {
         let facts = facts::detect().await;
         let from = proven(&Generations::new(&files))?;
         let input = patches::read((self.input)(&from, &facts)?, &files)?;
-        let config = input.config()?;
-        within_skew(&from, &config, &facts)?;
+        let config = self.once.adjusted(input.config()?);
+        self.within_skew(&from, &config, &facts)?;
         let dry_run = self.dry_run || config.dry_run;
         let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
         if !dry_run {
@@ -112,17 +116,23 @@ impl Change<'_> {
         let mut wants = init::wants(None, &config, &files);
         match &self.rotation {
             Some(rotation) => wants.retain(|want| rotation.concerns(*want)),
-            None if self.renew.ids.is_empty() => {}
+            None if !self.renew.alone => {}
             None => wants.retain(|want| want.is_renewed(&self.renew.ids)),
         }
+        wants.retain(|want| !self.once.skips(*want));
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
         let was = from.input.config()?;
         let fit = preflight::check(&inputs, reporter.as_mut())
             .and_then(|()| not_before(&from, &config))
             .and_then(|()| known_options(&config, &seen, was.cluster.version.minor, reporter.as_mut()));
-        let (renew, rotation) = (self.renew.clone(), self.rotation.clone());
-        let options = Options { force: self.force, in_use: true, given: given(&was, &config), renew, rotation };
+        let (mut renew, rotation) = (self.renew.clone(), self.rotation.clone());
+        if !renew.alone {
+            renew = renew.with_changes(&was, &config);
+        }
+        let context_lines = self.once.context_lines;
+        let given = given(&was, &config);
+        let options = Options { force: self.force, in_use: true, given, renew, rotation, context_lines };
         let mut plan = plan::plan(&wants, &config, &seen, options)?;
         plan.images = inputs.missing_images();
         if dry_run {
@@ -134,7 +144,7 @@ impl Change<'_> {
         fit?;
         init::refuse(&plan)?;
         // Renewal is the cure for what ended.
-        let was_well = self.renew.ids.is_empty() || self.rotation.is_some();
+        let was_well = !self.renew.alone || self.rotation.is_some();
         if was_well {
             preflight::health(&config, &files, reporter.as_mut()).await?;
         }
@@ -167,13 +177,21 @@ impl Change<'_> {
         }
         Ok(())
     }
-}
 
-fn within_skew(from: &Generation, config: &Config, facts: &Facts) -> Result<()> {
-    let runs = from.input.config()?.cluster.version;
-    match release::skew(&runs, &config.cluster.version, facts.kubelet_version.as_ref()) {
-        None => Ok(()),
-        Some(reason) => Err(Error::new(Kind::Preflight, reason).hint("nothing was changed")),
+    fn within_skew(&self, from: &Generation, config: &Config, facts: &Facts) -> Result<()> {
+        let runs = from.input.config()?.cluster.version;
+        let objections = release::skew(&runs, &config.cluster.version, facts.kubelet_version.as_ref());
+        match objections.into_iter().find(|objection| !(objection.skippable && self.force)) {
+            None => Ok(()),
+            Some(objection) => {
+                let hint = if objection.skippable {
+                    "nothing was changed; --force overrules it"
+                } else {
+                    "nothing was changed"
+                };
+                Err(Error::new(Kind::Preflight, objection.reason).hint(hint))
+            }
+        }
     }
 }
 

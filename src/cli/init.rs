@@ -249,6 +249,7 @@ pub(super) fn overrides(args: &Init) -> Overrides {
         dns_domain: args.service_dns_domain.clone(),
         skip_phases: args.skip_phases.clone(),
         patches_directory: args.patches.clone(),
+        kept_etcd_tag: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod join;
 mod kubeconfig;
 mod lint;
 mod man;
+mod once;
 mod output;
 mod patches;
 mod render;

@@ -9,7 +9,7 @@ use super::init::{self, Init};
 use super::schema::DOCUMENTS;
 use super::shape::Shape;
 use super::yaml::{self, Mark, Node, Stream, Value};
-use super::{join, kube_proxy, kubelet, reset, upgrade};
+use super::{Upgrade, join, kube_proxy, kubelet, reset, upgrade};
 
 /// What a file gives.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub(super) struct Documents {
     pub(super) kinds: Vec<&'static str>,
     /// The file through which a joining node finds the cluster.
     pub(super) discovery_file: Option<Given<String>>,
+    /// What the commands below `upgrade` take.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 /// Who reads a file.
@@ -35,6 +37,8 @@ pub(super) enum Reader {
     Init,
     /// Who judges all that the file says.
     Judge,
+    /// Who upgrades: only that document matters.
+    Upgrade,
 }
 
 const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
@@ -78,10 +82,14 @@ pub(super) fn of(stream: Stream, reader: Reader, problems: &Problems) -> Documen
             "the file has neither an InitConfiguration nor a ClusterConfiguration"
         }
         Reader::Judge if seen.is_empty() => "the file has no document",
+        Reader::Upgrade if !seen.iter().any(|(kind, _)| *kind == "UpgradeConfiguration") => {
+            "the file has no UpgradeConfiguration"
+        }
         _ => "",
     };
     if !documents.broken && !message.is_empty() {
-        let hint = format!("begin it with apiVersion: {KUBEADM} and kind: ClusterConfiguration");
+        let kind = if reader == Reader::Upgrade { "UpgradeConfiguration" } else { "ClusterConfiguration" };
+        let hint = format!("begin it with apiVersion: {KUBEADM} and kind: {kind}");
         problems.at("kind", Mark { line: 1, column: 1 }, Wrong::new(message).hint(hint));
     }
     documents.kinds = seen.into_iter().map(|(kind, _)| kind).collect();
@@ -92,6 +100,8 @@ impl Documents {
     fn add(&mut self, kind: &'static str, node: &Node, reader: Reader, problems: &Problems) {
         let item = Item { node, path: Path::Root(kind), problems };
         match (kind, reader) {
+            ("UpgradeConfiguration", Reader::Judge | Reader::Upgrade) => self.upgrade = document(item, upgrade::read),
+            (_, Reader::Upgrade) => {}
             ("InitConfiguration", _) => self.init = document(item, init::read).unwrap_or_default(),
             ("ClusterConfiguration", _) => self.cluster = document(item, cluster::read).unwrap_or_default(),
             ("KubeletConfiguration", _) => self.add_kubelet(item),
@@ -99,7 +109,6 @@ impl Documents {
             (_, Reader::Init) => {}
             ("JoinConfiguration", _) => self.discovery_file = document(item, join::judge).flatten(),
             ("ResetConfiguration", _) => _ = document(item, reset::judge),
-            ("UpgradeConfiguration", _) => _ = document(item, upgrade::judge),
             _ => {}
         }
     }

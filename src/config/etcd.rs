@@ -83,6 +83,7 @@ pub(super) fn etcd(context: Context<'_>, given: Etcd) -> (LocalEtcd, Option<Exte
         data_dir: context.optional(local.data_dir, value::directory).unwrap_or_else(|| layout::ETCD_DATA.into()),
         image_repository: context.optional(local.image_repository, value::image_repository),
         image_tag: context.optional(local.image_tag, value::image_tag),
+        kept_tag: context.overrides.kept_etcd_tag.clone(),
         extra_args: local.extra_args,
         extra_envs: local.extra_envs,
         server_cert_sans: context.all(local.server_cert_sans, value::san),

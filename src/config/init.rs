@@ -41,7 +41,9 @@ pub(super) struct Timeouts {
     pub(super) kubelet_health_check: Option<Given<String>>,
     pub(super) kubernetes_api_call: Option<Given<String>>,
     pub(super) etcd_api_call: Option<Given<String>>,
-    /// Those of join and upgrade: checked, not used.
+    /// `upgradeManifests`; only `upgrade` asks for it.
+    pub(super) upgrade_manifests: Option<Given<String>>,
+    /// Those of join: checked, not used.
     pub(super) others: Vec<Given<String>>,
 }
 
@@ -109,6 +111,7 @@ impl Timeouts {
             self.kubelet_health_check,
             self.kubernetes_api_call,
             self.etcd_api_call,
+            self.upgrade_manifests,
         ];
         for given in ours.into_iter().flatten().chain(self.others) {
             given.check(problems, |text| value::duration(text));
@@ -122,10 +125,8 @@ pub(super) fn timeouts(fields: &mut Fields<'_>) -> Timeouts {
         kubelet_health_check: fields.string("kubeletHealthCheck"),
         kubernetes_api_call: fields.string("kubernetesAPICall"),
         etcd_api_call: fields.string("etcdAPICall"),
-        others: ["tlsBootstrap", "discovery", "upgradeManifests"]
-            .into_iter()
-            .filter_map(|n| fields.string(n))
-            .collect(),
+        upgrade_manifests: fields.string("upgradeManifests"),
+        others: ["tlsBootstrap", "discovery"].into_iter().filter_map(|n| fields.string(n)).collect(),
     }
 }
 

@@ -55,6 +55,7 @@ impl Input {
             dns_domain: now.dns_domain.or(then.dns_domain),
             skip_phases: list(now.skip_phases, then.skip_phases),
             patches_directory: now.patches_directory.clone().or(then.patches_directory),
+            kept_etcd_tag: now.kept_etcd_tag.or(then.kept_etcd_tag),
         };
         // The patches of then are part of what runs, whatever became of their files.
         self.patches = self.patches.filter(|_| now.patches_directory.is_none());

@@ -47,6 +47,7 @@ pub use migrate::migrate;
 pub use shared::Shared;
 pub use tokens::{BootstrapToken, Lifetime};
 pub(crate) use tree::{kubelet_problems, trees};
+pub use upgrade::{Upgrade, UpgradeTimeouts, UpgradeWishes, upgrade};
 
 /// A duration in Go's notation, for flags that are not fields.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -186,6 +187,14 @@ pub struct Cluster {
     pub ca_certificate_validity: Duration,
 }
 
+impl Cluster {
+    /// The tag of the image of a local etcd.
+    pub fn etcd_tag(&self) -> &str {
+        let given = self.etcd.kept_tag.as_deref().or(self.etcd.image_tag.as_deref());
+        given.unwrap_or(self.release.etcd)
+    }
+}
+
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -204,6 +213,8 @@ pub struct LocalEtcd {
     pub image_repository: Option<String>,
     /// `imageTag`, else the release's.
     pub image_tag: Option<String>,
+    /// The tag that this node keeps whatever those say: `--etcd-upgrade=false`.
+    pub kept_tag: Option<String>,
     /// `extraArgs`.
     pub extra_args: Vec<Arg>,
     /// `extraEnvs`: core/v1 `EnvVar` objects.
@@ -366,4 +377,7 @@ pub struct Overrides {
     pub skip_phases: Vec<String>,
     /// `--patches`.
     pub patches_directory: Option<String>,
+    /// The tag of the etcd that ran when `upgrade` was given `--etcd-upgrade=false`; the next upgrade decides anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_etcd_tag: Option<String>,
 }

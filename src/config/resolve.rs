@@ -170,7 +170,7 @@ pub(super) fn judge_version(text: &str) -> Result<(Version, &'static Release), W
 
 fn timeouts(context: Context<'_>, given: GivenTimeouts) -> Timeouts {
     let or = |given, default| context.optional(given, value::positive_duration).unwrap_or(default);
-    for other in given.others {
+    for other in given.others.into_iter().chain(given.upgrade_manifests) {
         context.optional(Some(other), value::duration);
     }
     Timeouts {

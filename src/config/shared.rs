@@ -67,6 +67,7 @@ fn of_node(flags: Overrides) -> Overrides {
         node_name: flags.node_name,
         skip_phases: flags.skip_phases,
         patches_directory: flags.patches_directory,
+        kept_etcd_tag: flags.kept_etcd_tag,
         ..Overrides::default()
     }
 }

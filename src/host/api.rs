@@ -110,6 +110,15 @@ impl ApiServer {
         Ok(metadata.map(|of| (of.name.unwrap_or_default(), of.labels.unwrap_or_default())).collect())
     }
 
+    /// The names of all Nodes, and the versions that their kubelets say.
+    pub async fn kubelets(&self) -> Result<Vec<(String, String)>, ApiError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let nodes = nodes.list(&ListParams::default()).await.map_err(fail("list the Nodes"))?;
+        let version = |node: &Node| Some(node.status.as_ref()?.node_info.as_ref()?.kubelet_version.clone());
+        let of = |node: Node| (node.metadata.name.clone().unwrap_or_default(), version(&node).unwrap_or_default());
+        Ok(nodes.items.into_iter().map(of).collect())
+    }
+
     /// Namespace and name of the pods, mirror pods left out, with a container that has been running since before a moment in Unix
     /// seconds.
     pub async fn pods_running_since_before(&self, moment: i64) -> Result<Vec<String>, ApiError> {

@@ -203,10 +203,9 @@ pub fn image(component: Component, config: &Config) -> String {
 fn configured_image(component: Component, config: &Config) -> String {
     let cluster = &config.cluster;
     let (repository, tag) = match component {
-        Component::Etcd => (
-            cluster.etcd.image_repository.as_ref().unwrap_or(&cluster.image_repository),
-            cluster.etcd.image_tag.clone().unwrap_or_else(|| cluster.release.etcd.into()),
-        ),
+        Component::Etcd => {
+            (cluster.etcd.image_repository.as_ref().unwrap_or(&cluster.image_repository), cluster.etcd_tag().to_owned())
+        }
         _ => (&cluster.image_repository, version_tag(config)),
     };
     format!("{repository}/{component}:{tag}")

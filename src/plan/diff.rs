@@ -129,7 +129,7 @@ impl<'a> Planner<'a> {
         let signer_changes = id.signer().is_some_and(|signer| {
             self.touched.contains(&format!("{}/{}.crt", self.config.cluster.certificates_dir, signer.base()))
         });
-        let requested = self.options.renew.ids.contains(&Renewable::Certificate(id));
+        let requested = self.renews(Renewable::Certificate(id), &certificate_path, external);
         if misfits.is_empty() && !signer_changes && !requested {
             self.plan.kept.push(certificate_path.clone());
             return self.narrow(&key_path, 0o600);
@@ -156,17 +156,6 @@ impl<'a> Planner<'a> {
         }
         let reason = Reason::of(misfits, requested);
         self.issue(id, reason, key.is_none() || requested, &certificate_path, &key_path);
-    }
-
-    /// Plans to take what an authority elsewhere signed; true when it does.
-    fn imports(&mut self, id: Renewable, paths: &[&str]) -> bool {
-        let Some(directory) = self.options.renew.signed_in.clone() else { return false };
-        let requested = self.options.renew.ids.contains(&id);
-        if requested {
-            self.touched.extend(paths.iter().map(|path| (*path).to_owned()));
-            self.plan.steps.push(Step::Import { id, directory });
-        }
-        requested
     }
 
     /// Whether an authority is there without its key: it signs elsewhere.
@@ -251,7 +240,7 @@ impl<'a> Planner<'a> {
             Some(Err(error)) => vec![format!("it is unreadable: {error}")],
             Some(Ok(state)) => self.kubeconfig_misfits(id, state),
         };
-        let requested = self.options.renew.ids.contains(&Renewable::Kubeconfig(id));
+        let requested = self.renews(Renewable::Kubeconfig(id), &path, external);
         if misfits.is_empty() && !self.touched.contains(&authority) && !requested {
             self.plan.kept.push(path.clone());
             return self.narrow(&path, 0o600);
@@ -325,7 +314,7 @@ impl<'a> Planner<'a> {
         if text == wanted || (recorded && manifest::is_same_document(text, wanted)) {
             return None;
         }
-        let diff = line_diff(text, wanted);
+        let diff = self.line_diff(text, wanted);
         if self.seen.inventory.is_edited(path, &state.digest) && !self.options.force {
             let drift = Problem::new(path, "somebody edited this file since kubekeel wrote it")
                 .hint("put the change into the configuration, or replace the file with --force");
@@ -343,6 +332,10 @@ impl<'a> Planner<'a> {
         Some(Change::Replace { diff })
     }
 
+    pub(super) fn line_diff(&self, old: &str, new: &str) -> String {
+        line_diff(old, new, self.options.context_lines.unwrap_or(CONTEXT))
+    }
+
     pub(super) fn kubelet(&mut self, action: KubeletAction) {
         self.plan.steps.push(Step::Kubelet { action });
     }
@@ -358,17 +351,6 @@ impl<'a> Planner<'a> {
     }
 }
 
-impl Reason {
-    /// Why what is there gets a successor.
-    fn of(misfits: Vec<String>, requested: bool) -> Self {
-        match () {
-            () if requested => Self::Requested,
-            () if misfits.is_empty() => Self::AuthorityChanges,
-            () => Self::Unfit(misfits),
-        }
-    }
-}
-
 pub(super) const EXTERNAL_KEY: &str = "the key of this certificate authority is not on this node";
 pub(super) const EXTERNAL_KEY_HINT: &str = "rotate it where its key is";
 const EXTERNAL: &str = "it is missing, and the key of its certificate authority is not on this node";
@@ -380,13 +362,16 @@ pub fn change(current: Option<&str>, wanted: &str) -> Option<Change> {
     match current {
         None => Some(Change::Create),
         Some(text) if manifest::is_same_document(text, wanted) => None,
-        Some(text) => Some(Change::Replace { diff: line_diff(text, wanted) }),
+        Some(text) => Some(Change::Replace { diff: line_diff(text, wanted, CONTEXT) }),
     }
 }
 
-/// A line diff with three lines of context, without a header.
-pub(super) fn line_diff(old: &str, new: &str) -> String {
+/// Lines of context that `diff -u` has.
+pub(super) const CONTEXT: usize = 3;
+
+/// A line diff, without a header.
+pub(super) fn line_diff(old: &str, new: &str, context: usize) -> String {
     let laid_out = manifest::in_one_layout(old, new);
     let (old, new) = laid_out.as_ref().map_or((old, new), |(old, new)| (old.as_str(), new.as_str()));
-    TextDiff::from_lines(old, new).unified_diff().context_radius(3).to_string()
+    TextDiff::from_lines(old, new).unified_diff().context_radius(context).to_string()
 }

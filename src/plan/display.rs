@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Change, KubeletAction, Plan, Reason, Step};
+use crate::error::Problem;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,6 +101,9 @@ impl fmt::Display for Plan {
         }
         for image in &self.images {
             writeln!(f, "  pull     {image}")?;
+        }
+        for Problem { subject, message, .. } in &self.unrenewed {
+            writeln!(f, "  leave    {subject} without renewal: {message}")?;
         }
         for step in &self.steps {
             writeln!(f, "  {step}")?;

@@ -7,6 +7,7 @@ mod display;
 mod inventory;
 mod options;
 mod pods;
+mod renewal;
 mod restore;
 mod rollback;
 mod rotation;
@@ -253,6 +254,9 @@ pub struct Plan {
     pub kubelet: Option<Successor>,
     /// Paths and objects that are as they should be.
     pub kept: Vec<String>,
+    /// What stays although everything else is renewed, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unrenewed: Vec<Problem>,
     /// Static pods that start.
     pub starts: Vec<Component>,
     /// Static pods that end and start again.

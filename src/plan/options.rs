@@ -14,6 +14,8 @@ pub struct Options {
     pub given: Given,
     /// What gets a successor with a new key although it fits.
     pub renew: Renewal,
+    /// Lines of context in the diffs of the plan; three when nobody says.
+    pub context_lines: Option<usize>,
     /// Authorities that get successors, or lose their predecessors.
     pub rotation: Option<Rotation>,
 }
@@ -21,7 +23,7 @@ pub struct Options {
 impl Options {
     /// Whether the occasion is certificates, and nothing else.
     pub fn is_of_certificates(&self) -> bool {
-        self.rotation.is_some() || !self.renew.ids.is_empty()
+        self.rotation.is_some() || self.renew.alone
     }
 }
 
@@ -41,4 +43,7 @@ pub struct Renewal {
     pub ids: Vec<Renewable>,
     /// The directory of those that an authority elsewhere signed; without one they are issued here.
     pub signed_in: Option<String>,
+    /// Nothing else is made on that occasion, and what cannot be renewed is an error. Otherwise they are renewed besides everything
+    /// else that changes, and what is not ours to renew is left alone and told.
+    pub alone: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::diff::{Planner, line_diff};
+use super::diff::Planner;
 use super::{Change, KubeletAction, Snapshot, Step, Successor, Way};
 use crate::adopt;
 use crate::error::Result;
@@ -231,7 +231,8 @@ fn manifest_change(planner: &mut Planner<'_>, wanted: &Manifest, files_change: b
         return None;
     }
     if same {
-        let diff = line_diff(&text, &text.replace(&wanted.digest, "(known when the files it mounts are written)"));
+        let diff =
+            planner.line_diff(&text, &text.replace(&wanted.digest, "(known when the files it mounts are written)"));
         return Some(Change::Replace { diff });
     }
     planner.change(&path, &wanted.text)

@@ -1,7 +1,7 @@
 //! From a generation and what was seen to the steps that put the generation back.
 
 use super::cluster;
-use super::diff::{Planner, line_diff};
+use super::diff::{CONTEXT, Planner, line_diff};
 use super::pods::{self, Readiness, Scope};
 use super::{Change, Options, Plan, Snapshot, Step};
 use crate::config::Config;
@@ -90,7 +90,7 @@ fn change(generation: &Generation, seen: &Snapshot, path: &str) -> Option<Change
     // What may hold a secret has no text here.
     let text = state.text.as_deref().unwrap_or_default();
     let diff = match std::str::from_utf8(saved.content.expose()) {
-        Ok(wanted) if state.text.is_some() => line_diff(text, wanted),
+        Ok(wanted) if state.text.is_some() => line_diff(text, wanted, CONTEXT),
         _ => String::new(),
     };
     Some(Change::Replace { diff })

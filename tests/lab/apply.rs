@@ -149,7 +149,12 @@ fn a_new_minor_with_a_new_etcd_in_one_swap() {
     node.load("1.37");
     let planned = node.kubekeel(&["upgrade", "plan"]);
     assert_eq!(planned.status, 0, "{}", planned.stderr);
-    for line in ["Runs:            v1.36.3", "Can come next:   v1.37.2", "save     a snapshot of etcd"] {
+    for line in [
+        "Runs:            v1.36.3",
+        "Can come next:   v1.37.2",
+        "issue    certificate etcd-server with a new key: it is renewed",
+        "save     a snapshot of etcd",
+    ] {
         assert!(planned.stdout.contains(line), "{line} in {}", planned.stdout);
     }
     let restarts = "static pods that restart: etcd, kube-apiserver, kube-controller-manager, kube-scheduler";

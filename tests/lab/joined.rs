@@ -71,7 +71,9 @@ fn nodes_follow_the_cluster_and_a_kubelet_that_does_not_take_it_gets_its_own_bac
     let again = worker.kubekeel(&["upgrade", "node"]);
     assert!(again.stdout.contains("Nothing has to be done"), "{}\n{}", again.stdout, again.stderr);
     install_kubelet(&worker);
-    let newer = worker.kubekeel(&["upgrade", "node"]);
+    // As kubeadm is called on such a node.
+    let flags = ["--certificate-renewal=false", "--etcd-upgrade=false", "--kubeconfig", "/etc/kubernetes/kubelet.conf"];
+    let newer = worker.kubekeel(&[&["upgrade", "node"][..], &flags].concat());
     assert_eq!(newer.status, 0, "{}", newer.stderr);
     assert_eq!(version(&first, &worker.name), "v1.37.2");
 
@@ -121,4 +123,25 @@ fn nodes_follow_the_cluster_and_a_kubelet_that_does_not_take_it_gets_its_own_bac
     assert_eq!(done.status, 0, "{}", done.stderr);
     assert_eq!(restarted(&ran, &uids(&first)), ["kube-scheduler"]);
     assert!(first.read("/etc/kubernetes/manifests/kube-scheduler.yaml").unwrap().contains("--v=3"));
+    patched_and_renewed(&first);
+}
+
+/// A control plane takes patches with `upgrade node`, and renews its certificates when it is asked to.
+fn patched_and_renewed(first: &Node) {
+    let patches = "/root/patches-of-control-plane";
+    first.exec_ok(&["mkdir", patches]);
+    first.write(
+        &format!("{patches}/kube-scheduler+merge.yaml"),
+        "metadata: {annotations: {example.com/patched: \"yes\"}}\n",
+    );
+    let ran = uids(first);
+    let done = first.kubekeel(&["upgrade", "node", "--patches", patches]);
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    assert_eq!(restarted(&ran, &uids(first)), ["kube-scheduler"]);
+    assert!(first.read("/etc/kubernetes/manifests/kube-scheduler.yaml").unwrap().contains("example.com/patched"));
+    let (ran, admin) = (uids(first), first.read("/etc/kubernetes/admin.conf"));
+    let done = first.kubekeel(&["upgrade", "node", "--certificate-renewal"]);
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    assert_eq!(restarted(&ran, &uids(first)), ["kube-controller-manager", "kube-scheduler"]);
+    assert_ne!(first.read("/etc/kubernetes/admin.conf"), admin);
 }

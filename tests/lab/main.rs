@@ -36,4 +36,5 @@ mod smoke;
 mod static_pods;
 mod status;
 mod surprise;
+mod upgrade;
 mod watched;

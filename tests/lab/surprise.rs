@@ -148,7 +148,7 @@ fn a_clock_that_is_set_meanwhile_does_no_harm_and_one_that_is_behind_stops_the_c
     node.write("/usr/lib/libfaketime.so.1", library);
     init_ok(&node, BASE);
     let clock = |offset: &str| node.write("/root/clock", offset);
-    let set = "LD_PRELOAD=/usr/lib/libfaketime.so.1 FAKETIME_TIMESTAMP_FILE=/root/clock FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1";
+    let set = "LD_PRELOAD=/usr/lib/libfaketime.so.1 FAKETIME_TIMESTAMP_FILE=/root/clock FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1";
     let change = format!("env {set} {CHANGE}");
 
     // An hour behind what was proven already.

@@ -187,6 +187,7 @@ fn flags_win_over_fields() {
         dns_domain: Some("b".into()),
         skip_phases: vec!["addon".into()],
         patches_directory: Some("/b/".into()),
+        kept_etcd_tag: None,
     };
     let config = load_with(&text, &overrides, &facts()).unwrap();
     assert_eq!((config.advertise_address.to_string().as_str(), config.bind_port), ("2001:db8::1", 2));

@@ -21,4 +21,5 @@ mod rooted;
 mod running;
 mod sample;
 mod status;
+mod upgrade;
 mod verdict;

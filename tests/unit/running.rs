@@ -1,6 +1,6 @@
 //! Plans for a node on which a control plane runs: files of a real `init`, and around them a machine that looks as it has to.
 
-use kubekeel::config::{Arg, Config};
+use kubekeel::config::{Arg, Config, KeyAlgorithm};
 use kubekeel::host::fs::Files;
 use kubekeel::host::service::ServiceStatus;
 use kubekeel::layout;
@@ -101,7 +101,7 @@ async fn another_minor_of_the_kubelet_restarts_all_pods_in_one_swap_and_the_plan
 
 #[tokio::test]
 async fn a_renewal_brings_another_kubelet_up_only_where_it_restarts_one_anyway() {
-    let renew = |ids: Vec<Renewable>| Options { renew: Renewal { ids, signed_in: None }, ..in_use() };
+    let renew = |ids: Vec<Renewable>| Options { renew: Renewal { ids, alone: true, signed_in: None }, ..in_use() };
     let node = Running::new(Root::made()).await.successor("v1.36.3", "v1.37.2");
     let admin = node.plan(renew(vec![Renewable::Kubeconfig(KubeconfigId::Admin)]));
     assert!(admin.restarts.is_empty() && admin.kubelet.is_none() && !restarts_kubelet(&admin), "{admin}");
@@ -164,4 +164,38 @@ async fn the_way_of_replacing_the_api_server_is_the_one_that_costs_least_and_has
     stopped.seen.kubelet =
         Some(ServiceStatus { load: "loaded".into(), active: "inactive".into(), ..ServiceStatus::default() });
     assert!(reason(&stopped).contains("the kubelet"));
+}
+
+#[tokio::test]
+async fn another_algorithm_lifetime_or_a_name_less_is_another_certificate() {
+    let root = Root::new();
+    root.configure("apiServer:\n  certSANs: [one.example, two.example]\n");
+    root.init(&[]).succeeds();
+    let node = Running::new(root).await;
+    let renewed = |change: &dyn Fn(&mut Config)| {
+        let mut config = node.config.clone();
+        change(&mut config);
+        let renew = Renewal::default().with_changes(&node.config, &config);
+        let plan = plan::plan(&kubekeel::phase::wants_of_init(&[]), &config, &node.seen, Options { renew, ..in_use() });
+        let names = |step: &Step| match step {
+            Step::IssueCertificate { id, new_key, .. } => Some((id.name(), *new_key)),
+            Step::WriteKubeconfig { id, .. } => Some((id.file(), true)),
+            _ => None,
+        };
+        plan.expect("a plan").steps.iter().filter_map(names).collect::<Vec<_>>()
+    };
+    assert_eq!(renewed(&|_| ()), []);
+    let sans = |names: &'static [&'static str]| {
+        move |config: &mut Config| config.cluster.api_server_cert_sans = names.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(renewed(&sans(&["one.example"])), [("apiserver", true)]);
+    assert_eq!(
+        renewed(&sans(&["one.example", "two.example", "three.example"])),
+        [("apiserver", false)],
+        "its key stays"
+    );
+    let all = renewed(&|config| config.cluster.key_algorithm = KeyAlgorithm::EcdsaP384);
+    assert_eq!(all.len(), 7 + 4, "every leaf, and no authority: {all:?}");
+    let all = renewed(&|config| config.cluster.certificate_validity = std::time::Duration::from_secs(86400));
+    assert_eq!(all.len(), 7 + 4, "{all:?}");
 }

@@ -71,6 +71,7 @@ fn cluster() -> Cluster {
             data_dir: kubekeel::layout::ETCD_DATA.into(),
             image_repository: None,
             image_tag: None,
+            kept_tag: None,
             extra_args: vec![],
             extra_envs: vec![],
             server_cert_sans: vec![],

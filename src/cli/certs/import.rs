@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::apply::Change;
+use super::super::once::Once;
 use super::super::{Global, Output, init, output, report};
 use super::Place;
 use crate::apply::{self, Generations};
@@ -56,7 +57,7 @@ pub(super) async fn run(global: &Global, args: &Import) -> Result<()> {
     if let Some(directory) = &args.place.cert_dir {
         config.cluster.certificates_dir.clone_from(directory);
     }
-    let renewal = Renewal { ids: judge(&directory, &config, &files)?, signed_in: Some(directory) };
+    let renewal = Renewal { ids: judge(&directory, &config, &files)?, signed_in: Some(directory), alone: true };
     if !runs {
         return place(global, args, &renewal, &config, &files).await;
     }
@@ -66,6 +67,7 @@ pub(super) async fn run(global: &Global, args: &Import) -> Result<()> {
         force: false,
         renew: &renewal,
         rotation: None,
+        once: &Once::default(),
         min_ready: super::renew::MIN_READY,
         input: &|from, _| Ok(from.input.clone()),
         print: &|plan| init::show(plan, global.output, false),

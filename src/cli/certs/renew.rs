@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
 use super::super::apply::{Change, only_on_the_machine, proven};
+use super::super::once::Once;
 use super::super::{Global, Output, init, output, report};
 use super::period;
 use crate::apply::Generations;
@@ -80,8 +81,9 @@ pub(super) async fn run(global: &Global, args: &Renew) -> Result<()> {
         command,
         dry_run: args.dry_run,
         force: args.force,
-        renew: &Renewal { ids: chosen, signed_in: None },
+        renew: &Renewal { ids: chosen, signed_in: None, alone: true },
         rotation: None,
+        once: &Once::default(),
         min_ready: MIN_READY,
         input: &|from, _| Ok(from.input.clone()),
         print: &|plan| init::show(plan, global.output, args.exit_code),

@@ -4,6 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::super::apply::{Change, only_on_the_machine, proven};
+use super::super::once::Once;
 use super::super::{Global, init};
 use super::renew::MIN_READY;
 use crate::apply::Generations;
@@ -87,8 +88,9 @@ pub(super) async fn run(global: &Global, args: &RotateCa) -> Result<()> {
         command,
         dry_run,
         force: false,
-        renew: &Renewal { ids: rotation.renewed(), signed_in: None },
+        renew: &Renewal { ids: rotation.renewed(), signed_in: None, alone: true },
         rotation: Some(rotation),
+        once: &Once::default(),
         min_ready: MIN_READY,
         input: &|from, _| Ok(from.input.clone()),
         print: &|plan| init::show(plan, global.output, false),

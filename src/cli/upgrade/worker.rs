@@ -2,25 +2,29 @@
 
 use serde_json::Value;
 
-use super::node::{Node, connect, shared, unreadable};
+use super::ask::{connect, shared, unreadable, user};
+use super::wishes::Wishes;
 use super::{Global, Output, init, output, patches, report};
 use crate::apply::Worker;
-use crate::config::{Input, Overrides};
-use crate::error::{Error, Kind, Result};
+use crate::config::{Config, Input, Overrides};
+use crate::error::{Error, Kind, Problem, Result};
+use crate::event::{Event, Reporter};
 use crate::host::fs::Files;
 use crate::host::{facts, lock, service};
 use crate::kubelet;
 use crate::layout;
 use crate::pki::KubeconfigId;
 use crate::plan::Plan;
-use crate::release;
+use crate::release::{self, Version};
 
 /// An address for a configuration of which only the kubelet's part is used (RFC 5737).
 const NOWHERE: &str = "192.0.2.1";
 
-pub(super) async fn run(global: &Global, args: &Node, files: &Files) -> Result<()> {
+pub(super) async fn run(global: &Global, wishes: &Wishes, files: &Files) -> Result<()> {
     let mut reporter = report::reporter(global.output);
-    let (api, user) = connect(&layout::kubeconfig(KubeconfigId::Kubelet.file()), files).await?;
+    let own = layout::kubeconfig(KubeconfigId::Kubelet.file());
+    let user = user(&own, files)?;
+    let api = connect(wishes.kubeconfig.as_deref().unwrap_or(&own), files).await?;
     let node = user.strip_prefix("system:node:").unwrap_or(&user).to_owned();
     let facts = facts::detect().await;
     let (kubelet, sockets) = (facts.kubelet_version.clone(), facts.cri_sockets.clone());
@@ -28,24 +32,21 @@ pub(super) async fn run(global: &Global, args: &Node, files: &Files) -> Result<(
         advertise_address: Some(NOWHERE.to_owned()),
         cri_socket: socket(files)?.or_else(|| sockets.first().cloned()),
         node_name: Some(node.clone()),
-        patches_directory: args.patches.clone(),
+        patches_directory: wishes.patches(),
         ..Overrides::default()
     };
     let input = Input { overrides, facts, ..Input::default() }.of_nothing_but(&shared(&api).await?);
     let config = patches::read(input?, files)?.config()?;
-    let version = &config.cluster.version;
-    if let Some(reason) = release::skew(version, version, kubelet.as_ref()) {
-        return Err(Error::new(Kind::Preflight, reason).hint("nothing was changed"));
-    }
-    let _lock = if args.dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), "upgrade node")?) };
+    within_skew(&config, kubelet.as_ref(), wishes, reporter.as_mut())?;
+    let _lock = if wishes.dry_run() { None } else { Some(lock::take(layout::LOCK.as_ref(), "upgrade node")?) };
     let files_of_kubelet = kubelet::files(&config, service::is_active("systemd-resolved").await)?;
     let wanted = files_of_kubelet.into_iter().find(|file| file.path == layout::KUBELET_CONFIG);
     let Some(wanted) = wanted else { return Ok(()) };
     let worker = Worker { files, api: &api, node: &node, wanted, installed: kubelet };
     let plan = worker.plan().await?;
-    if args.dry_run || !plan.changes_anything() {
+    if wishes.dry_run() || !plan.changes_anything() {
         reporter.finish();
-        if args.dry_run {
+        if wishes.dry_run() {
             return init::show(&plan, global.output, false);
         }
         tell(global, &node, &plan);
@@ -56,6 +57,30 @@ pub(super) async fn run(global: &Global, args: &Node, files: &Files) -> Result<(
     result?;
     tell(global, &node, &plan);
     Ok(())
+}
+
+/// The name of this check, as `--ignore-preflight-errors` takes it.
+const CHECK: &str = "KubeletVersion";
+
+fn within_skew(config: &Config, kubelet: Option<&Version>, wishes: &Wishes, reporter: &mut dyn Reporter) -> Result<()> {
+    let version = &config.cluster.version;
+    let named = |check: &String| [CHECK, "all"].iter().any(|name| check.eq_ignore_ascii_case(name));
+    let ignored = wishes.once.ignored.iter().any(named);
+    let mut problems = vec![];
+    for objection in release::skew(version, version, kubelet) {
+        let problem = Problem::new(CHECK, objection.reason);
+        if ignored || (objection.skippable && wishes.force()) {
+            reporter.event(&Event::Warning { problem });
+        } else {
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let message = format!("this kubelet does not go with {version}; nothing was changed");
+    Err(Error::problems(Kind::Preflight, message, problems)
+        .hint(format!("install another kubelet, or overrule it: --ignore-preflight-errors={CHECK}")))
 }
 
 fn tell(global: &Global, node: &str, plan: &Plan) {

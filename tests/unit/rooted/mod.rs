@@ -25,6 +25,7 @@ mod kill;
 mod modes;
 mod patches;
 mod plan;
+mod renewal;
 mod requests;
 mod rerun;
 mod reset;
@@ -32,6 +33,7 @@ mod secrets;
 mod signals;
 mod space;
 mod unfit;
+mod upgrade;
 mod verify;
 
 pub(crate) const LOCK: &str = "/run/kubekeel.lock";
