@@ -109,7 +109,12 @@ pub(super) fn arrange(
         planner.plan.steps.push(Step::SnapshotEtcd);
     }
     // A way back is taken when something is wrong, so it is the shortest one.
-    let beside = planner.options.in_use && choose_way(planner, &pods);
+    let way = if planner.options.in_use { choose_way(planner, &pods) } else { None };
+    let beside = matches!(way, Some(Way::Beside { .. }));
+    let proven: Vec<_> = pods.iter().map(|pod| pod.component).collect();
+    if way == (Some(Way::Beside { etcd: true })) {
+        etcd_first(planner, &mut pods, &write);
+    }
     if beside {
         planner.plan.steps.push(Step::StartBeside);
     }
@@ -137,25 +142,37 @@ pub(super) fn arrange(
         planner.plan.steps.push(Step::EndBeside);
     }
     let controllers_wait = later.iter().any(|pod| pod.change.is_some());
-    let proves = scope.proof && !pods.is_empty();
+    let proves = scope.proof && !proven.is_empty();
     if controllers_wait || proves {
         planner.plan.steps.push(Step::AwaitApiServer);
     }
     write(planner, &later);
     if proves {
         planner.plan.steps.push(Step::BindAdministrators);
-        planner.plan.steps.push(Step::Prove { components: pods.iter().map(|pod| pod.component).collect() });
+        planner.plan.steps.push(Step::Prove { components: proven });
     }
 }
 
-/// Chooses the way in which the API server is replaced, if it is; true for the one beside the first.
-fn choose_way(planner: &mut Planner<'_>, pods: &[Readiness]) -> bool {
-    let ends = |component| pods.iter().find(|pod| pod.component == component && pod.ends && pod.change.is_some());
-    let Some(server) = ends(Component::ApiServer) else { return false };
-    let way = Way::choose(planner.seen, &server.wanted, ends(Component::Etcd).is_some());
-    let beside = way == Way::Beside;
-    planner.plan.way = Some(way);
-    beside
+/// Replaces etcd alone, under the API server that runs: what it is asked meanwhile waits in it.
+fn etcd_first(planner: &mut Planner<'_>, pods: &mut Vec<Readiness>, write: &impl Fn(&mut Planner<'_>, &[Readiness])) {
+    let (etcd, others) = std::mem::take(pods).into_iter().partition(|pod| pod.component == Component::Etcd);
+    let etcd: Vec<Readiness> = etcd;
+    *pods = others;
+    planner.kubelet(KubeletAction::Stop);
+    write(planner, &etcd);
+    planner.plan.steps.push(Step::EndPod { component: Component::Etcd, grace: 0 });
+    planner.kubelet(KubeletAction::Restart);
+    planner.plan.steps.push(Step::AwaitApiServer);
+}
+
+/// Chooses the way in which the API server is replaced, if it ends.
+fn choose_way(planner: &mut Planner<'_>, pods: &[Readiness]) -> Option<Way> {
+    let ends = |component| pods.iter().find(|pod| pod.component == component && pod.ends);
+    let server = ends(Component::ApiServer)?;
+    let by_kubelet = planner.plan.kubelet.as_ref().is_some_and(Successor::restarts_pods);
+    let way = Way::choose(planner.seen, &server.wanted, ends(Component::Etcd).is_some(), by_kubelet);
+    planner.plan.way = Some(way.clone());
+    Some(way)
 }
 
 /// Has the ports compared with the files, when one that a component shows is replaced.

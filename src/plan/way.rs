@@ -16,7 +16,10 @@ const ENOUGH_MIB: u64 = 1024;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Way {
     /// A second one answers on the same port meanwhile.
-    Beside,
+    Beside {
+        /// Whether etcd is replaced, too: before that, and requests wait for it in the API server that runs.
+        etcd: bool,
+    },
     /// The API is away while it starts.
     After {
         /// Why.
@@ -27,23 +30,27 @@ pub enum Way {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Beside => f.write_str("a second API server answers on the same port while the first is replaced"),
+            Self::Beside { etcd } => {
+                f.write_str("a second API server answers on the same port while the first is replaced")?;
+                if *etcd { f.write_str("; etcd is replaced before that, and requests wait") } else { Ok(()) }
+            }
             Self::After { because } => write!(f, "the API is away while its server restarts: {because}"),
         }
     }
 }
 
 impl Way {
-    /// Chooses for a change to the API server; `wanted` is its new manifest, `etcd_ends` whether etcd ends, too.
-    pub(super) fn choose(seen: &Snapshot, wanted: &str, etcd_ends: bool) -> Self {
+    /// Chooses for an API server that ends; `wanted` is its new manifest, `etcd` whether etcd ends, too, `by_kubelet` whether the
+    /// start of the kubelet ends it in any case.
+    pub(super) fn choose(seen: &Snapshot, wanted: &str, etcd: bool, by_kubelet: bool) -> Self {
         let after = |because: &str| Self::After { because: because.to_owned() };
         let text = seen.files.get(&Component::ApiServer.path()).and_then(|state| state.text.as_deref());
         let shares = |text: &str| manifest::beside::shares_port(text).unwrap_or_default();
         let runs = |run: &crate::observed::PodRun| {
             run.containers.first().is_some_and(|container| container.state == ContainerState::Running)
         };
-        if etcd_ends {
-            return after("etcd is replaced with it");
+        if by_kubelet {
+            return after("the start of another kubelet restarts all static pods");
         }
         if !seen.alive(Component::ApiServer).any(runs) {
             return after("it does not run");
@@ -63,6 +70,6 @@ impl Way {
             let free = seen.free_memory_mib;
             return after(&format!("a second one needs {ENOUGH_MIB} MiB of memory, and {free} MiB are free"));
         }
-        Self::Beside
+        Self::Beside { etcd }
     }
 }

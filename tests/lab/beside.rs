@@ -14,7 +14,8 @@ fn with_flags(flags: &str) -> String {
     with_cluster(&format!("apiServer: {{extraArgs: [{SHARING}{flags}]}}"))
 }
 
-/// Twenty authorized requests a second, each over a connection of its own.
+/// Twenty authorized requests a second, each over a connection of its own and every fourth a write, and a watch that is begun again
+/// whenever it ends.
 pub(crate) struct Clients {
     running: Child,
     directory: tempfile::TempDir,
@@ -26,11 +27,22 @@ const ASK: &str = r#"
       sed -nE "s/^ *$key-data: *\"?([^\"]*)\"?/\1/p" admin.conf | base64 -d > $key
     done
     server=$(sed -nE 's/^ *server: *"?([^"]*)"?/\1/p' admin.conf)
+    ask() {
+      curl -s -o /dev/null -w '%{http_code}\n' --cacert certificate-authority --cert client-certificate --key client-key \
+        "$server/api/v1/namespaces/default/configmaps$@"
+    }
+    until [ -e enough ]; do ask '?watch=1' --max-time 300 >> watches; sleep 0.05; done &
+    watching=$!
+    number=0
     until [ -e enough ]; do
-      curl -s -o /dev/null -w '%{http_code}\n' --max-time 5 --cacert certificate-authority --cert client-certificate \
-        --key client-key "$server/api/v1/namespaces/kube-system/configmaps?limit=1" >> answers &
+      if [ $((number++ % 4)) = 3 ]; then
+        ask '' --max-time 15 -H 'Content-Type: application/json' -d '{"metadata":{"generateName":"load-"}}' >> answers &
+      else
+        ask '?limit=1' --max-time 15 >> answers &
+      fi
       sleep 0.05
     done
+    pkill -P $watching
     wait"#;
 
 impl Clients {
@@ -43,12 +55,18 @@ impl Clients {
         Self { running: inside.stderr(Stdio::null()).spawn().unwrap(), directory }
     }
 
-    /// How many requests were made, and the answers that are not 200.
+    /// How many requests were made, and the answers that are neither 200 nor 201; those of watches among them, as each ends with the
+    /// server that it asked and has to be let in by the next.
     pub(crate) fn stop(mut self) -> (usize, Vec<String>) {
         fs::write(self.directory.path().join("enough"), "").unwrap();
         self.running.wait().unwrap();
-        let text = fs::read_to_string(self.directory.path().join("answers")).unwrap();
-        (text.lines().count(), text.lines().filter(|answer| *answer != "200").map(str::to_owned).collect())
+        let read = |name: &str| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
+        let (answers, watches) = (read("answers"), read("watches"));
+        println!("{} watches ended meanwhile", watches.lines().count().saturating_sub(1));
+        let failed = |answer: &&str| !["200", "201"].contains(answer);
+        // The last watch was ended by us.
+        let watches = watches.lines().rev().skip(1).filter(failed);
+        (answers.lines().count(), answers.lines().filter(failed).chain(watches).map(str::to_owned).collect())
     }
 }
 
@@ -126,4 +144,25 @@ fn clients_do_not_notice_that_the_api_server_is_replaced() {
         all_ready(&node);
     }
     assert_ne!(before, old);
+}
+
+/// A whole minor upgrade: etcd first, under the API server that runs, and then that one, beside another.
+#[test]
+fn clients_wait_a_moment_and_nothing_fails_while_all_four_are_upgraded() {
+    let node = Node::up("waiting", &Options { minor: "1.36", ..Options::default() });
+    init_ok(&node, &with_flags(""));
+    node.load("1.37");
+    let ran = uids(&node);
+    let planned = node.kubekeel(&["upgrade", "plan", "v1.37.2"]).stdout;
+    assert!(planned.contains("etcd is replaced before that, and requests wait"), "{planned}");
+    let clients = Clients::start(&node);
+    let (done, lines) = json(&node, &["upgrade", "apply", "v1.37.2", "--min-ready-seconds", "1"]);
+    let (asked, failed) = clients.stop();
+    assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
+    only_the_four(&node);
+    assert_eq!(restarted(&ran, &uids(&node)).len(), 4);
+    let took = lines.iter().find(|line| line["event"] == "proven").map(|line| line["elapsed"].clone());
+    println!("{asked} requests, {} failed: {failed:?}; proven after {took:?} s", failed.len());
+    assert!(asked > 100 && failed.len() <= 5, "{asked}: {failed:?}");
+    all_ready(&node);
 }

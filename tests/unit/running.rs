@@ -143,7 +143,7 @@ async fn the_way_of_replacing_the_api_server_is_the_one_that_costs_least_and_has
         change(&mut node);
         node
     };
-    assert_eq!(node(SHARING).await.plan(in_use()).way, Some(Way::Beside));
+    assert_eq!(node(SHARING).await.plan(in_use()).way, Some(Way::Beside { etcd: false }));
     assert_eq!(node(SHARING).await.plan(Options::default()).way, None, "init has nobody to keep waiting");
 
     let reason = |node: &Running| match node.plan(in_use()).way {
@@ -159,7 +159,15 @@ async fn the_way_of_replacing_the_api_server_is_the_one_that_costs_least_and_has
     assert_eq!(reason(&small), "a second one needs 1024 MiB of memory, and 900 MiB are free");
     let mut etcd = node(SHARING).await;
     etcd.config.cluster.etcd.extra_args.push(Arg { name: "log-level".into(), value: "warn".into() });
-    assert_eq!(reason(&etcd), "etcd is replaced with it");
+    let plan = etcd.plan(in_use());
+    assert_eq!(plan.way, Some(Way::Beside { etcd: true }));
+    let order = |step: &Step| plan.steps.iter().position(|other| other == step).expect("a step");
+    let end = |component, grace| order(&Step::EndPod { component, grace });
+    let places =
+        [order(&Step::SnapshotEtcd), end(Component::Etcd, 0), order(&Step::AwaitApiServer), order(&Step::StartBeside)];
+    assert!(places.is_sorted() && order(&Step::StartBeside) < end(Component::ApiServer, 5), "{plan}");
+    let kubelet = etcd.successor("v1.36.3", "v1.37.2");
+    assert_eq!(reason(&kubelet), "the start of another kubelet restarts all static pods");
     let mut stopped = node(SHARING).await;
     stopped.seen.kubelet =
         Some(ServiceStatus { load: "loaded".into(), active: "inactive".into(), ..ServiceStatus::default() });
