@@ -21,16 +21,40 @@ Examples:
   kubekeel etcd snapshot verify /backup/etcd.db
   kubekeel etcd snapshot restore /backup/etcd.db --dry-run";
 
+const SAVE_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot save
+  kubekeel etcd snapshot save /backup/etcd.db";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot list
+  kubekeel etcd snapshot list -o json | jq -r '.snapshots[-1].path'";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot verify /backup/etcd.db
+  kubekeel etcd snapshot verify /backup/etcd.db -o json | jq .findings.size";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot restore /backup/etcd.db --dry-run
+  kubekeel etcd snapshot restore /backup/etcd.db --yes      what was written after the snapshot is lost to the cluster";
+
 /// What is done with snapshots.
 #[derive(Debug, Clone, Subcommand)]
 enum Action {
     /// Saves what etcd holds; a snapshot that does not match its checksum is not kept
+    #[command(after_help = SAVE_EXAMPLES)]
     Save(File),
     /// Lists the snapshots that are kept on this node
+    #[command(after_help = LIST_EXAMPLES)]
     List,
     /// Reads a snapshot through and says whether it is whole
+    #[command(after_help = VERIFY_EXAMPLES)]
     Verify(Whole),
     /// Puts what a snapshot holds in the place of what etcd holds, proves it, or puts back what etcd held
+    #[command(after_help = RESTORE_EXAMPLES)]
     Restore(Restore),
 }
 

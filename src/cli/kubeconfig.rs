@@ -30,6 +30,7 @@ struct Kubeconfig {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Prints a kubeconfig for a user, with a new client certificate or a token
+    #[command(after_help = EXAMPLES)]
     User(User),
 }
 

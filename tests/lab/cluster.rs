@@ -118,8 +118,10 @@ fn tokens(node: &Node) {
     assert_eq!(parse(&ours), parse(&theirs));
     let table = node.kubekeel(&["token", "list"]).stdout;
     assert!(table.contains("<forever>") && table.contains("rack 7"), "{table}");
-    let deleted = node.kubekeel(&["token", "delete", "abcdef"]);
+    let deleted = node.kubekeel(&["token", "delete", "abcdef", "-o", "json"]);
     assert_eq!(deleted.status, 0, "{}", deleted.stderr);
+    let told = json!({"event": "deleted", "token": "abcdef", "dryRun": false});
+    assert_eq!(parse(&deleted.stdout), [told]);
     assert_eq!(node.kubekeel(&["token", "delete", "abcdef"]).status, 1);
 }
 

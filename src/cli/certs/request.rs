@@ -24,6 +24,13 @@ Examples:
 For each certificate a key (.key) and a request (.csr), for each kubeconfig one with a key and without a certificate \
 (.conf) and a request (.conf.csr). Nothing that is there is replaced.";
 
+pub(super) const KEY_EXAMPLES: &str = "\
+Examples:
+  kubekeel certs certificate-key
+  kubekeel certs certificate-key -o json | jq -r .certificateKey
+
+It goes into `certificateKey` of the configuration, or to `kubekeel init --upload-certs --certificate-key`.";
+
 /// Arguments of `certs generate-csr`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct GenerateCsr {
