@@ -41,7 +41,7 @@ use crate::token::{CertificateKey, Token};
 use keys::KeyPool;
 use pki::Authority;
 
-pub use generations::Generations;
+pub use generations::{Generations, Pending};
 pub use import::{Signed, signed};
 pub use restore::EtcdData;
 pub use timer::{Schedule, install_timer, remove_timer};

@@ -15,11 +15,11 @@ use tempfile::TempDir;
 
 mod concurrent;
 mod config;
+mod damage;
 mod documents;
 mod drift;
 mod expiry;
 mod external;
-mod inventory;
 #[cfg(feature = "faults")]
 mod kill;
 mod modes;
