@@ -26,18 +26,23 @@ struct Run<'a> {
     alive: bool,
 }
 
-/// Carries out the steps; gives what stays beside what the plan said.
+/// Carries out the steps; gives what stays beside what the plan said, and how it went. `unswept` failed before.
 pub async fn run(
     plan: &Plan,
     config: &Config,
     files: &Files,
+    unswept: Vec<Problem>,
     interrupt: &Interrupt,
     reporter: &mut dyn Reporter,
-) -> Result<Vec<Left>> {
-    let mut run = Run { config, files, problems: vec![], alive: false };
+) -> (Vec<Left>, Result<()>) {
+    let mut run = Run { config, files, problems: unswept, alive: false };
     let mut left = vec![];
     for (index, step) in plan.steps.iter().enumerate() {
-        interrupt.check()?;
+        if let Err(mut stopped) = interrupt.check() {
+            // What failed until then is not forgotten.
+            stopped.problems = run.problems;
+            return (left, Err(stopped));
+        }
         reporter.event(&Event::Step { number: index + 1, total: plan.steps.len(), text: step.to_string() });
         if run.alive && matches!(step, Action::RemoveTree { path } if path.ends_with("/member")) {
             left.push(Left { what: step.to_string(), why: "not while etcd may still write to it".into() });
@@ -53,13 +58,15 @@ pub async fn run(
             Ok(more) => left.extend(more),
         }
     }
-    if run.problems.is_empty() {
-        run.forget()?;
-        return Ok(left);
-    }
-    let message = format!("{} steps of the reset failed; the others are done", run.problems.len());
-    Err(Error::problems(Kind::Step, message, run.problems)
-        .hint("run `kubekeel reset` again when the causes are gone: it goes on with what is left"))
+    let result = run.end();
+    (left, result)
+}
+
+/// The error that tells all problems.
+pub fn failed(problems: Vec<Problem>) -> Error {
+    let message = format!("{} steps of the reset failed; the others are done", problems.len());
+    Error::problems(Kind::Step, message, problems)
+        .hint("run `kubekeel reset` again when the causes are gone: it goes on with what is left")
 }
 
 impl Run<'_> {
@@ -125,7 +132,11 @@ impl Run<'_> {
         }
     }
 
-    /// Everything is gone, so nothing has to be remembered.
+    /// When everything is gone nothing has to be remembered.
+    fn end(self) -> Result<()> {
+        if self.problems.is_empty() { self.forget() } else { Err(failed(self.problems)) }
+    }
+
     fn forget(&self) -> Result<()> {
         let fail = |error: &dyn std::error::Error| {
             Error::problems(Kind::Step, "cannot remove the inventory", vec![problem(layout::INVENTORY, error)])
