@@ -156,7 +156,7 @@ impl Applier<'_> {
             Step::DowngradeEtcd { minor } => downgrade::run(self.config, self.files, minor, self.reporter).await,
             Step::UnpackSnapshot { snapshot, directory } => self.unpack_snapshot(snapshot, directory).await,
             Step::SwapEtcdData { directory } => self.swap_etcd_data(directory),
-            Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now).await.map(drop),
+            Step::SnapshotEtcd => snapshot::save(self.config, self.files, self.now, self.reporter).await.map(drop),
             Step::Kubelet { action } => self.kubelet(*action).await,
             Step::StartBeside => self.start_beside().await,
             Step::EndBeside => self.end_beside().await,

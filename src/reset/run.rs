@@ -48,7 +48,7 @@ pub async fn run(
             left.push(Left { what: step.to_string(), why: "not while etcd may still write to it".into() });
             continue;
         }
-        match run.step(step).await {
+        match run.step(step, reporter).await {
             Err(problem) if matches!(step, Action::SnapshotEtcd) => {
                 // etcd may be the very reason for the reset.
                 reporter.event(&Event::Warning { problem });
@@ -70,11 +70,11 @@ pub fn failed(problems: Vec<Problem>) -> Error {
 }
 
 impl Run<'_> {
-    async fn step(&mut self, step: &Action) -> Result<Option<Left>, Problem> {
+    async fn step(&mut self, step: &Action, reporter: &mut dyn Reporter) -> Result<Option<Left>, Problem> {
         let failed = |error: &dyn std::error::Error| problem(&step.to_string(), error);
         match step {
             Action::SnapshotEtcd => {
-                let saved = snapshot::save(self.config, self.files, host::now()).await;
+                let saved = snapshot::save(self.config, self.files, host::now(), reporter).await;
                 saved.map_err(|error| {
                     Problem::new("etcd", format!("no snapshot could be made: {error}")).hint(
                         "what etcd held is removed with its directory; interrupt now, or use --keep-etcd, to keep it",

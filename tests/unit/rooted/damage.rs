@@ -12,6 +12,7 @@ use kubekeel::error::{Error, Kind};
 use kubekeel::host::fs::Files;
 use kubekeel::pki::{Certificate, Key};
 use kubekeel::{kubeconfig, layout, observe, pki};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{INVENTORY, PKI, Root, Run, assert_same};
@@ -260,6 +261,12 @@ fn a_damaged_snapshot_is_named_at_every_length() {
     root.write(path, &whole);
     let verify = || kubekeel(&root, &["etcd", "snapshot", "verify", path]);
     verify().succeeds();
+    // How far it is is told meanwhile, and the findings at the end.
+    let told = kubekeel(&root, &["etcd", "snapshot", "verify", path, "-o", "json"]).succeeds().stdout;
+    let told: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let bytes = |done: usize| json!({"event": "bytes", "text": "verify /etcd.db", "done": done, "total": whole.len()});
+    assert_eq!(told[..2], [bytes(0), bytes(whole.len())]);
+    assert_eq!(told[2]["findings"]["size"], whole.len());
     for (what, content) in damage(&whole, 1, 13) {
         root.write(path, content);
         let before = root.tree();
