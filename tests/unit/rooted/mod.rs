@@ -25,6 +25,7 @@ mod kill;
 mod modes;
 mod patches;
 mod plan;
+mod progress;
 mod requests;
 mod rerun;
 mod reset;
