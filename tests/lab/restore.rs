@@ -9,7 +9,7 @@ use crate::node::{Node, Options};
 
 const DATA: &str = "/var/lib/etcd";
 
-/// What ConfigMaps hold, by name.
+/// What the keys hold, by name.
 type Keys = BTreeMap<String, String>;
 
 /// Writes keys through the API, each of which was acknowledged.

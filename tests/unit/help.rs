@@ -23,7 +23,6 @@ fn words(example: &str) -> Vec<String> {
     for letter in example.chars() {
         match (quote, letter) {
             (Some(end), _) if letter == end => quote = None,
-            (Some(_), _) => word.push(letter),
             (None, '\'' | '"') => quote = Some(letter),
             (None, '>' | '|') => break,
             (None, ' ') => {
@@ -34,7 +33,7 @@ fn words(example: &str) -> Vec<String> {
                 words.push(std::mem::take(&mut word));
                 continue;
             }
-            (None, _) => word.push(letter),
+            _ => word.push(letter),
         }
         blanks = 0;
     }
