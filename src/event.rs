@@ -43,6 +43,15 @@ pub enum Event {
         /// Of how much.
         total: usize,
     },
+    /// Bytes of a long work went by (a snapshot of etcd).
+    Bytes {
+        /// What is worked on.
+        text: String,
+        /// How many went by.
+        done: u64,
+        /// Of how many, as far as that is known.
+        total: u64,
+    },
     /// A change did not succeed, and what ran before is put back.
     RollBack {
         /// The generation that is put back.
@@ -129,6 +138,73 @@ pub trait Reporter: Send {
     fn event(&mut self, event: &Event);
 }
 
+/// Counts bytes that go by and tells it at every twentieth of them: more would only cost time.
+pub struct Meter<'a> {
+    text: String,
+    done: u64,
+    total: u64,
+    reporter: &'a mut dyn Reporter,
+}
+
+impl<'a> Meter<'a> {
+    const PARTS: u64 = 20;
+
+    /// Begins at nothing.
+    pub fn new(text: String, total: u64, reporter: &'a mut dyn Reporter) -> Self {
+        let mut meter = Self { text, done: 0, total, reporter };
+        meter.tell();
+        meter
+    }
+
+    /// These went by.
+    pub fn add(&mut self, bytes: usize) {
+        let before = self.part();
+        self.done = self.done.saturating_add(bytes as u64);
+        if self.part() != before {
+            self.tell();
+        }
+    }
+
+    fn part(&self) -> u64 {
+        self.done.saturating_mul(Self::PARTS).checked_div(self.total).unwrap_or_default().min(Self::PARTS)
+    }
+
+    fn tell(&mut self) {
+        let total = self.total.max(self.done);
+        self.reporter.event(&Event::Bytes { text: self.text.clone(), done: self.done, total });
+    }
+}
+
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Heard(Vec<(u64, u64)>);
+
+    impl Reporter for Heard {
+        fn event(&mut self, event: &Event) {
+            if let Event::Bytes { done, total, .. } = event {
+                self.0.push((*done, *total));
+            }
+        }
+    }
+
+    #[test]
+    fn a_meter_tells_the_beginning_the_end_and_some_of_what_is_between() {
+        let count = |pieces: usize, total: u64| {
+            let mut heard = Heard(vec![]);
+            let mut meter = Meter::new("x".into(), total, &mut heard);
+            (0..pieces).for_each(|_| meter.add(10));
+            heard.0
+        };
+        let heard = count(1000, 10_000);
+        assert_eq!((heard.first(), heard.last(), heard.len()), (Some(&(0, 10_000)), Some(&(10_000, 10_000)), 21));
+        assert_eq!(count(1, 10), [(0, 10), (10, 10)]);
+        assert_eq!(count(3, 0), [(0, 0)], "of an unknown number only the beginning");
+        assert!(count(30, 200).iter().all(|(done, total)| done <= total), "there may be more than was thought");
+    }
 }

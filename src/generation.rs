@@ -1,8 +1,7 @@
 //! A generation: everything that a proven control plane of this node consists of, so that it can be put back byte for
 //! byte without asking anybody. Pure.
 //!
-//! One file holds one generation, because one rename then makes it whole: two lines, a header with the digest of the
-//! second, and the second with the files. It holds private keys.
+//! One file holds one generation, because one rename then makes it whole; it is [`sealed`], and holds private keys.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::config::Input;
 use crate::manifest::{self, Component};
 use crate::observe::sha256;
+use crate::sealed;
 use crate::secret::Secret;
 
 /// What was proven to run.
@@ -55,42 +55,19 @@ impl Saved {
     }
 }
 
-/// The first line of a generation's file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    format: u32,
-    digest: String,
-}
-
 /// The version that this program writes and reads.
 const FORMAT: u32 = 1;
 
 impl Generation {
     /// Reads a generation's file. What was cut short or changed by as much as a bit is an error.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("it has no header")?;
-        let (header, body) = (&bytes[..end], &bytes[end + 1..]);
-        let header: Header = serde_json::from_slice(header).map_err(|error| format!("its header: {error}"))?;
-        if header.format != FORMAT {
-            return Err(format!("format {} is not known to this version, which writes format {FORMAT}", header.format));
-        }
-        if sha256(body) != header.digest {
-            return Err("its content is not what was written: the digest differs".into());
-        }
-        serde_json::from_slice(body).map_err(|error| error.to_string())
+        serde_json::from_slice(sealed::unseal(FORMAT, bytes)?).map_err(|error| error.to_string())
     }
 
     /// Its file.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         // Maps of strings and numbers cannot fail to serialise.
-        let body = Zeroizing::new(serde_json::to_vec(self).unwrap_or_default());
-        let header = Header { format: FORMAT, digest: sha256(&body) };
-        let mut bytes = Zeroizing::new(serde_json::to_vec(&header).unwrap_or_default());
-        bytes.reserve_exact(body.len() + 1);
-        bytes.push(b'\n');
-        bytes.extend_from_slice(&body);
-        bytes
+        sealed::seal(FORMAT, &Zeroizing::new(serde_json::to_vec(self).unwrap_or_default()))
     }
 
     /// Whether another one would write and configure the same.

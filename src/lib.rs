@@ -32,6 +32,7 @@ pub mod prove;
 pub mod recall;
 pub mod release;
 pub mod reset;
+pub mod sealed;
 pub mod secret;
 pub mod status;
 pub mod token;

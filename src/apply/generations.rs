@@ -15,10 +15,13 @@ use crate::host::fs::{EntryKind, FileError, Files, Publish};
 use crate::layout;
 use crate::observe;
 use crate::plan::Inventory;
+use crate::sealed;
 use crate::secret::Secret;
 
 /// How many generations are kept.
 const KEPT: usize = 10;
+/// The version of `pending.json` that this program writes and reads.
+const FORMAT: u32 = 1;
 
 /// The node's generations.
 #[derive(Debug, Clone)]
@@ -26,7 +29,8 @@ pub struct Generations<'a> {
     files: &'a Files,
 }
 
-/// A change that is being made, or was when the run died.
+/// A change that is being made, or was when the run died. Its record is [`sealed`]: a flipped bit must not put another
+/// generation back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pending {
@@ -77,7 +81,7 @@ impl<'a> Generations<'a> {
     pub fn load(&self, number: u32) -> Result<Generation> {
         let path = path(number);
         let unread = |reason: &str| {
-            Error::new(Kind::Preflight, format!("{path} is unreadable: {reason}"))
+            Error::new(Kind::Preflight, format!("{path} is unreadable{reason}"))
                 .hint("nothing was changed; `kubekeel history` lists the others")
         };
         let bytes = self.files.read(&path).map_err(|error| unread("").because(&error))?;
@@ -88,8 +92,8 @@ impl<'a> Generations<'a> {
         };
         match Generation::parse(&bytes) {
             Ok(generation) if generation.number == number => Ok(generation),
-            Ok(generation) => Err(unread(&format!("it is generation {}", generation.number))),
-            Err(error) => Err(unread(&error)),
+            Ok(generation) => Err(unread(&format!(": it is generation {}", generation.number))),
+            Err(error) => Err(unread(&format!(": {error}"))),
         }
     }
 
@@ -146,15 +150,22 @@ impl<'a> Generations<'a> {
 
     /// The change that was not finished, if there is one.
     pub fn pending(&self) -> Result<Option<Pending>> {
-        let unread = || Error::new(Kind::Preflight, format!("{} is unreadable", layout::PENDING));
-        let bytes = self.files.read(layout::PENDING).map_err(|error| unread().because(&error))?;
-        bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(|error| unread().because(&error))).transpose()
+        let unread = |reason: &str| {
+            Error::new(Kind::Preflight, format!("{} is unreadable{reason}", layout::PENDING)).hint(
+                "a change was not finished: see `kubekeel history`, and put the generation that ran before it back with \
+                 `kubekeel rollback NUMBER`",
+            )
+        };
+        let bytes = self.files.read(layout::PENDING).map_err(|error| unread("").because(&error))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let content = sealed::unseal(FORMAT, &bytes).map_err(|why| unread(&format!(": {why}")))?;
+        serde_json::from_slice(content).map(Some).map_err(|error| unread("").because(&error))
     }
 
     /// Records that a change begins.
     pub fn begin(&self, pending: &Pending) -> Result<()> {
         // Plain fields cannot fail to serialise.
-        self.publish(layout::PENDING, Zeroizing::new(serde_json::to_vec(pending).unwrap_or_default()))
+        self.publish(layout::PENDING, sealed::seal(FORMAT, &serde_json::to_vec(pending).unwrap_or_default()))
     }
 
     /// Records that it ended, whichever way.

@@ -37,11 +37,10 @@ use crate::pki::CertificateId;
 use crate::plan::{Inventory, Plan, Snapshot, Step};
 use crate::prove::Prover;
 use crate::token::{CertificateKey, Token};
-use generations::Pending;
 use keys::KeyPool;
 use pki::Authority;
 
-pub use generations::Generations;
+pub use generations::{Generations, Pending};
 pub use import::{Signed, signed};
 pub use restore::EtcdData;
 pub use timer::{Schedule, install_timer, remove_timer};
@@ -188,7 +187,7 @@ impl Applier<'_> {
     async fn snapshot_etcd(&mut self) -> Result<()> {
         let etcd = snapshot::connect(self.config, self.files).await?;
         let members = etcd.members().await.map_err(|error| failed(&error))?;
-        let path = snapshot::save(self.config, self.files, self.seen.now).await?;
+        let path = snapshot::save(self.config, self.files, self.seen.now, self.reporter).await?;
         let generations = Generations::new(self.files);
         match generations.pending()? {
             Some(pending) => generations.begin(&Pending { before: Some(path), members, ..pending }),

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::etcd::{Findings, Inspection};
+use crate::event::{Meter, Reporter};
 use crate::host::etcd::{Credentials, Etcd};
 use crate::host::fs::{FileError, Files};
 use crate::layout;
@@ -16,12 +17,17 @@ const KEPT: usize = 3;
 const RESERVE: u64 = 64 << 20;
 
 /// Saves a snapshot of the local member among those that are kept, and gives its path.
-pub(crate) async fn save(config: &Config, files: &Files, now: SystemTime) -> Result<String> {
+pub(crate) async fn save(
+    config: &Config,
+    files: &Files,
+    now: SystemTime,
+    reporter: &mut dyn Reporter,
+) -> Result<String> {
     let fail = |error: FileError| Error::new(Kind::Step, "cannot save a snapshot of etcd").because(&error);
     files.ensure_directory(layout::SNAPSHOTS, 0o700).map_err(fail)?;
     files.sweep(layout::SNAPSHOTS).map_err(fail)?;
     let path = next(now, files)?;
-    match save_to(&path, config, files).await {
+    match save_to(&path, config, files, reporter).await {
         Ok(_) => forget_old(files).map(|()| path),
         Err(error) => {
             // A directory without a snapshot would promise one.
@@ -39,8 +45,8 @@ fn next(now: SystemTime, files: &Files) -> Result<String> {
     Ok(format!("{}/{seconds}.db", layout::SNAPSHOTS))
 }
 
-/// Fails when a snapshot of what etcd holds now would not fit on the disk.
-pub(crate) async fn room(directory: &str, etcd: &Etcd, files: &Files) -> Result<()> {
+/// Bytes that a snapshot of what etcd holds now takes; fails when it would not fit on the disk.
+pub(crate) async fn room(directory: &str, etcd: &Etcd, files: &Files) -> Result<u64> {
     let fail = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Kind::Preflight, "cannot tell whether a snapshot of etcd fits").because(error)
     };
@@ -48,7 +54,7 @@ pub(crate) async fn room(directory: &str, etcd: &Etcd, files: &Files) -> Result<
     let size = u64::try_from(status.db_size).unwrap_or(0);
     let free = files.free_bytes(directory).map_err(|error| fail(&error))?;
     if free >= size.saturating_add(RESERVE) {
-        return Ok(());
+        return Ok(size);
     }
     let (size, reserve, free) = (size >> 20, RESERVE >> 20, free >> 20);
     let message = format!("a snapshot of etcd needs {size} MiB and {reserve} MiB beside it, and {free} MiB are free");
@@ -56,7 +62,12 @@ pub(crate) async fn room(directory: &str, etcd: &Etcd, files: &Files) -> Result<
 }
 
 /// Saves a snapshot of the local member; what does not match its checksum is not kept.
-pub(crate) async fn save_to(path: &str, config: &Config, files: &Files) -> Result<Findings> {
+pub(crate) async fn save_to(
+    path: &str,
+    config: &Config,
+    files: &Files,
+    reporter: &mut dyn Reporter,
+) -> Result<Findings> {
     let fail = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Kind::Step, "cannot save a snapshot of etcd").because(error)
     };
@@ -65,11 +76,13 @@ pub(crate) async fn save_to(path: &str, config: &Config, files: &Files) -> Resul
     }
     let etcd = connect(config, files).await?;
     let (directory, _) = path.rsplit_once('/').unwrap_or_default();
-    room(directory, &etcd, files).await.map_err(|error| Error { kind: Kind::Step, ..error })?;
+    let size = room(directory, &etcd, files).await.map_err(|error| Error { kind: Kind::Step, ..error })?;
     let mut file = files.receive(path).map_err(|error| fail(&error))?;
     let mut inspection = Inspection::default();
+    let mut meter = Meter::new(format!("save {path}"), size, reporter);
     etcd.snapshot(|piece| {
         inspection.update(piece);
+        meter.add(piece.len());
         file.write(piece)
     })
     .await
@@ -83,13 +96,19 @@ pub(crate) async fn save_to(path: &str, config: &Config, files: &Files) -> Resul
 }
 
 /// Reads a snapshot through; the error says why it is none.
-pub(crate) fn verify(path: &str, files: &Files) -> Result<Findings> {
+pub(crate) fn verify(path: &str, files: &Files, reporter: &mut dyn Reporter) -> Result<Findings> {
     let mut inspection = Inspection::default();
     let fail = |why: &dyn std::fmt::Display| {
         Error::new(Kind::Configuration, format!("{path} is no snapshot of etcd: {why}"))
             .hint("`kubekeel etcd snapshot list` names those that are kept")
     };
-    files.scan(path, |piece| inspection.update(piece)).map_err(|error| fail(&error).because(&error))?;
+    let size = files.status(path).ok().flatten().map_or(0, |status| status.size);
+    let mut meter = Meter::new(format!("verify {path}"), size, reporter);
+    let read = files.scan(path, |piece| {
+        inspection.update(piece);
+        meter.add(piece.len());
+    });
+    read.map_err(|error| fail(&error).because(&error))?;
     inspection.end().map_err(|why| fail(&why))
 }
 

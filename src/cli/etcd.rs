@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::{Global, Output, completion, output, restore};
+use super::{Global, Output, completion, output, report, restore};
 use crate::apply::snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::host;
@@ -21,16 +21,40 @@ Examples:
   kubekeel etcd snapshot verify /backup/etcd.db
   kubekeel etcd snapshot restore /backup/etcd.db --dry-run";
 
+const SAVE_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot save
+  kubekeel etcd snapshot save /backup/etcd.db";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot list
+  kubekeel etcd snapshot list -o json | jq -r '.snapshots[-1].path'";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot verify /backup/etcd.db
+  kubekeel etcd snapshot verify /backup/etcd.db -o json | jq .findings.size";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  kubekeel etcd snapshot restore /backup/etcd.db --dry-run
+  kubekeel etcd snapshot restore /backup/etcd.db --yes      what was written after the snapshot is lost to the cluster";
+
 /// What is done with snapshots.
 #[derive(Debug, Clone, Subcommand)]
 enum Action {
     /// Saves what etcd holds; a snapshot that does not match its checksum is not kept
+    #[command(after_help = SAVE_EXAMPLES)]
     Save(File),
     /// Lists the snapshots that are kept on this node
+    #[command(after_help = LIST_EXAMPLES)]
     List,
     /// Reads a snapshot through and says whether it is whole
+    #[command(after_help = VERIFY_EXAMPLES)]
     Verify(Whole),
     /// Puts what a snapshot holds in the place of what etcd holds, proves it, or puts back what etcd held
+    #[command(after_help = RESTORE_EXAMPLES)]
     Restore(Restore),
 }
 
@@ -93,7 +117,10 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         }
         Action::Verify(Whole { file }) => {
             let path = absolute(&file)?;
-            let findings = snapshot::verify(&path, &files)?;
+            let mut reporter = report::reporter(global.output);
+            let findings = snapshot::verify(&path, &files, reporter.as_mut());
+            reporter.finish();
+            let findings = findings?;
             let text = format!("{path} is whole: {} at transaction {}.", size(findings.size), findings.transaction);
             tell(global.output, &text, &json!({"path": path, "findings": findings}));
             Ok(())
@@ -103,26 +130,30 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
 
 async fn save(file: Option<PathBuf>, files: &Files, form: Output) -> Result<()> {
     let config = recall(files).await?.config;
+    let mut reporter = report::reporter(form);
     let path = match file {
-        None => snapshot::save(&config, files, host::now()).await?,
+        None => snapshot::save(&config, files, host::now(), reporter.as_mut()).await?,
         Some(file) => {
             let path = absolute(&file)?;
-            snapshot::save_to(&path, &config, files).await?;
+            snapshot::save_to(&path, &config, files, reporter.as_mut()).await?;
             path
         }
     };
-    let findings = snapshot::verify(&path, files)?;
+    let findings = snapshot::verify(&path, files, reporter.as_mut())?;
+    reporter.finish();
     let text = format!("{path} is saved and whole: {}.", size(findings.size));
     tell(form, &text, &json!({"path": path, "findings": findings}));
     Ok(())
 }
 
 fn list(files: &Files, form: Output) -> Result<()> {
-    let row = |path: String| match snapshot::verify(&path, files) {
+    let mut reporter = report::reporter(form);
+    let row = |path: String| match snapshot::verify(&path, files, reporter.as_mut()) {
         Ok(findings) => json!({"path": path, "findings": findings}),
         Err(error) => json!({"path": path, "error": error.to_string()}),
     };
     let rows: Vec<_> = snapshot::kept(files)?.into_iter().map(row).collect();
+    reporter.finish();
     let line = |row: &Value| {
         let state = match row["error"].as_str() {
             Some(error) => error.to_owned(),

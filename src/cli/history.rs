@@ -19,7 +19,6 @@ pub(super) fn command() -> Command {
 pub(super) fn run(global: &Global, _: &ArgMatches) -> Result<()> {
     let files = Files::new(&global.root);
     let generations = Generations::new(&files);
-    let pending = generations.pending()?;
     let mut rows = vec![];
     for number in generations.numbers()? {
         rows.push(match generations.load(number) {
@@ -33,6 +32,9 @@ pub(super) fn run(global: &Global, _: &ArgMatches) -> Result<()> {
             Err(error) => json!({"generation": number, "error": error.to_string()}),
         });
     }
+    // Whoever reads that the record of a change is damaged needs the list.
+    let read = generations.pending();
+    let pending = read.as_ref().ok().and_then(Option::as_ref);
     match global.output {
         form @ (Output::Json | Output::Yaml) => output::data(form, &json!({"generations": rows, "pending": pending})),
         Output::Text => {
@@ -45,7 +47,7 @@ pub(super) fn run(global: &Global, _: &ArgMatches) -> Result<()> {
             }
         }
     }
-    Ok(())
+    read.map(drop)
 }
 
 fn moment(seconds: u64) -> String {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Global, Output, output, patches, report};
@@ -27,6 +28,12 @@ Examples:
   kubekeel init --config kubeadm.yaml --dry-run      say what would be done and restarted
   kubekeel init --config kubeadm.yaml                do it, and prove it
   kubekeel init phase certs apiserver --config kubeadm.yaml";
+
+const PHASE_EXAMPLES: &str = "\
+Examples:
+  kubekeel init phase certs all --config kubeadm.yaml
+  kubekeel init phase control-plane apiserver --config kubeadm.yaml --dry-run
+  kubekeel init phase upload-certs --upload-certs      the certificates that further control planes need, once more";
 
 /// The flags of `kubeadm init`, and ours.
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -115,25 +122,34 @@ pub(super) fn command() -> Command {
 
 /// `init phase …`, generated from the list of phases.
 fn phase_command() -> Command {
-    let mut command =
-        Command::new("phase").about("Runs one phase alone").subcommand_required(true).arg_required_else_help(true);
+    let mut command = Command::new("phase")
+        .about("Runs one phase alone")
+        .after_help(PHASE_EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
     for top in PHASES.iter().filter(|phase| !phase.name.contains('/')) {
         let below = format!("{}/", top.name);
-        let mut sub = leaf(top.name, top);
-        let parts: Vec<_> = PHASES.iter().filter(|phase| phase.name.starts_with(&below)).collect();
+        let mut sub = leaf(top.name, top.name, top.about);
+        let part = |phase: &'static phase::Phase| Some((phase.name.strip_prefix(&below)?, phase));
+        let parts: Vec<_> = PHASES.iter().filter_map(part).collect();
         if !parts.is_empty() {
-            sub = sub.subcommand(leaf("all", top).about("All parts of this phase"));
+            sub = sub.subcommand(leaf("all", &format!("{} all", top.name), "All parts of this phase"));
         }
-        for part in parts {
-            sub = sub.subcommand(leaf(&part.name[below.len()..], part));
+        for (name, part) in parts {
+            sub = sub.subcommand(leaf(name, &format!("{} {name}", top.name), part.about));
         }
         command = command.subcommand(sub);
     }
     command
 }
 
-fn leaf(name: &str, phase: &phase::Phase) -> Command {
-    Init::augment_args(Command::new(name.to_owned())).about(phase.about).long_about(None)
+/// A command of one phase; `words` are the ones that call it.
+fn leaf(name: &'static str, words: &str, about: &'static str) -> Command {
+    let example = format!(
+        "Examples:\n  kubekeel init phase {words} --config kubeadm.yaml --dry-run\n  \
+         kubekeel init phase {words} --config kubeadm.yaml"
+    );
+    Init::augment_args(Command::new(name)).about(about).long_about(None).after_help(example)
 }
 
 /// The deepest subcommand: its matches and, when it is a phase, the phase's name.
@@ -202,13 +218,14 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         generations.commit("init", &input)?;
         generations.end()?;
     }
-    if global.output == Output::Text && files.is_machine() {
-        if phase.is_none() {
-            output::print(&next_steps(&config, plan.changes_anything()));
-        }
-        if wants.contains(&Want::JoinCommand) || made.certificate_key.is_some() {
-            output::print(&how_to_join(&files, &made)?);
-        }
+    if !files.is_machine() {
+        return Ok(());
+    }
+    if global.output == Output::Text && phase.is_none() {
+        output::print(&next_steps(&config, plan.changes_anything()));
+    }
+    if wants.contains(&Want::JoinCommand) || made.certificate_key.is_some() {
+        how_to_join(&files, &made, global.output)?;
     }
     Ok(())
 }
@@ -311,19 +328,23 @@ fn next_steps(config: &Config, changed: bool) -> String {
 }
 
 /// The join command with what this run made; a secret of an earlier run is not told again.
-fn how_to_join(files: &Files, made: &Made) -> Result<Zeroizing<String>> {
-    let line = |text: &str| Zeroizing::new(text.to_owned());
-    let Some(token) = &made.token else {
-        return Ok(match &made.certificate_key {
-            Some(key) => Zeroizing::new(format!("Certificate key:    {}", key.expose().as_str())),
-            None => line("Join nodes:         kubekeel token create --print-join-command"),
-        });
-    };
-    let command = super::join::join_command(files, &layout::kubeconfig("admin.conf"), token, None)?;
-    let mut text = Zeroizing::new(format!("Join a node:        {}", command.as_str()));
-    if let Some(key) = &made.certificate_key {
-        text.push_str("\nAs control plane:   the same with --control-plane --certificate-key ");
-        text.push_str(&key.expose());
+fn how_to_join(files: &Files, made: &Made, form: Output) -> Result<()> {
+    let admin = layout::kubeconfig("admin.conf");
+    let command = made.token.as_ref().map(|token| super::join::join_command(files, &admin, token, None)).transpose()?;
+    let (command, key) = (command.as_deref(), made.certificate_key.as_ref().map(CertificateKey::expose));
+    let key = key.as_ref().map(|key| key.as_str());
+    if form != Output::Text {
+        output::data(form, &json!({"event": "join", "joinCommand": command, "certificateKey": key}));
+        return Ok(());
     }
-    Ok(text)
+    output::print(&Zeroizing::new(match (command, key) {
+        (Some(command), None) => format!("Join a node:        {command}"),
+        (Some(command), Some(key)) => format!(
+            "Join a node:        {command}\n\
+             As control plane:   the same with --control-plane --certificate-key {key}"
+        ),
+        (None, Some(key)) => format!("Certificate key:    {key}"),
+        (None, None) => "Join nodes:         kubekeel token create --print-join-command".to_owned(),
+    }));
+    Ok(())
 }

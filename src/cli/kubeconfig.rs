@@ -30,6 +30,7 @@ struct Kubeconfig {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Prints a kubeconfig for a user, with a new client certificate or a token
+    #[command(after_help = EXAMPLES)]
     User(User),
 }
 
@@ -97,19 +98,28 @@ fn with_token(user: &User, token: &str, config: &Config, files: &Files) -> Resul
     Ok(kubeconfig::render_with(&config.cluster.name, &server, &authority, &user.client_name, &credentials))
 }
 
+fn damaged(path: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::Preflight, format!("{path} cannot be used: {why}"))
+        .hint("put it back from a backup, or with `kubekeel rollback`; nothing was issued")
+}
+
 fn with_certificate(user: &User, config: &Config, files: &Files) -> Result<Zeroizing<String>> {
     let pki = &config.cluster.certificates_dir;
     let fail = |error: &(dyn std::error::Error + 'static)| {
         Error::new(Kind::Step, "cannot issue the certificate of the user").because(error)
     };
-    let trusted = join::read(files, &format!("{pki}/ca.crt"))?;
-    let authority = Certificate::parse(&trusted).map_err(|error| fail(&error))?;
+    let (path, key_path) = (format!("{pki}/ca.crt"), format!("{pki}/ca.key"));
+    let trusted = join::read(files, &path)?;
+    let authority = Certificate::parse(&trusted).map_err(|error| damaged(&path, &error))?;
+    if authority.is_self_issued() && !authority.is_signed_by(&authority) {
+        return Err(damaged(&path, &pki::Misfit::WrongAuthority));
+    }
     // While a rotation goes on there are two authorities, and what the new one signs comes with the word of the old one.
     let cross = files.read(&format!("{pki}/{}", CertificateId::Ca.cross())).map_err(|error| fail(&error))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let trusted = if cross.is_some() { text(&trusted) } else { authority.to_pem() };
-    let signer = Key::from_pem(&join::read(files, &format!("{pki}/ca.key"))?).map_err(|error| fail(&error))?;
-    let issuer = Issuer::new(authority, signer).map_err(|error| fail(&error))?;
+    let signer = Key::from_pem(&join::read(files, &key_path)?).map_err(|error| damaged(&key_path, &error))?;
+    let issuer = Issuer::new(authority, signer).map_err(|error| damaged(&key_path, &error))?;
     let profile = pki::user_profile(&user.client_name, user.org.as_deref(), user.validity_period, config);
     let key = Key::generate(profile.algorithm).map_err(|error| fail(&error))?;
     let certificate = pki::issue(&profile, &key, Some(&issuer), host::now()).map_err(|error| fail(&error))?;

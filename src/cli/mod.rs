@@ -59,7 +59,14 @@ pub enum Output {
 const ABOUT: &str =
     "Bootstraps a Kubernetes control plane: says what will restart, swaps atomically, proves that exactly that runs";
 
-const EXIT_CODES: &str = "\
+const EXAMPLES: &str = "\
+Examples:
+  kubekeel init --config kubeadm.yaml --dry-run     what would be done, before anything is
+  kubekeel init --config kubeadm.yaml               do it, and prove it
+  kubekeel status                                   what runs on this node, and how well
+  kubekeel upgrade plan                             which versions can come next
+  kubekeel init --help                              every command shows examples of its own
+
 Exit codes: 0 done, 1 a step failed, 2 the node is not fit, 3 wrong usage or configuration, 4 a dry-run found changes \
 (with --exit-code), 5 drift, 6 timed out, 7 another run holds the lock, 8 a certificate expires, 130 and 143 interrupted";
 
@@ -69,7 +76,7 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .long_about(None)
-        .after_help(EXIT_CODES)
+        .after_help(EXAMPLES)
         .max_term_width(120)
         .subcommand_required(true)
         .arg_required_else_help(true)

@@ -69,7 +69,14 @@ pub(super) fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         files.push((file.path.to_owned(), file.text, file.mode));
     }
     match (&args.out, global.output) {
-        (Some(out), _) => write(&Files::new(out), files),
+        (Some(out), form) => {
+            let paths: Vec<_> = files.iter().map(|(path, ..)| path.clone()).collect();
+            write(&Files::new(out), files)?;
+            if form != Output::Text {
+                output::data(form, &serde_json::json!({"event": "rendered", "below": out, "files": paths}));
+            }
+            Ok(())
+        }
         (None, form @ (Output::Json | Output::Yaml)) => {
             let list: Vec<_> = files.iter().map(|(path, text, mode)| serde_json::json!({"path": path, "mode": format!("{mode:04o}"), "content": text})).collect();
             output::data(form, &serde_json::Value::from(list));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -23,7 +23,7 @@ pub(super) fn reporter(output: Output) -> Box<dyn Tell> {
         Output::Json | Output::Yaml => Box::new(Data(output)),
         // A terminal that does not tell its size (a bare `runc exec -t`) cannot show a table.
         Output::Text if io::stderr().is_terminal() && host::terminal_has_size() => Box::new(Live::new()),
-        Output::Text => Box::new(Plain { began: Instant::now() }),
+        Output::Text => Box::new(Plain { began: Instant::now(), bytes: None }),
     }
 }
 
@@ -52,6 +52,7 @@ fn line(event: &Event) -> String {
         Event::Step { number, total, text } => format!("[{number}/{total}] {text}"),
         Event::Pod(progress) => format!("{:<24} {}", progress.component.name(), pod(progress)),
         Event::Work { text, done, total } => format!("[{}/{total}] {text}", done + 1),
+        Event::Bytes { text, done, total } => format!("[{}/{} KiB] {text}", done >> 10, total >> 10),
         Event::RollBack { generation, because } => {
             format!("warning: {because}; generation {generation} is put back")
         }
@@ -77,10 +78,21 @@ fn pod(progress: &Progress) -> String {
 
 struct Plain {
     began: Instant,
+    /// When bytes were told last.
+    bytes: Option<Instant>,
 }
+
+/// Of bytes a line each second is enough.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Reporter for Plain {
     fn event(&mut self, event: &Event) {
+        if let Event::Bytes { done, .. } = event {
+            if *done > 0 && self.bytes.is_some_and(|told| told.elapsed() < PAUSE) {
+                return;
+            }
+            self.bytes = Some(Instant::now());
+        }
         let _ = writeln!(io::stderr().lock(), "{:6.2}s {}", self.began.elapsed().as_secs_f64(), line(event));
     }
 }
@@ -100,9 +112,20 @@ impl Live {
     fn new() -> Self {
         let screen = MultiProgress::new();
         let step = screen.add(ProgressBar::new(1));
-        step.set_style(style("{spinner} {elapsed_precise} [{bar:24}] {pos}/{len} {wide_msg}"));
-        step.enable_steady_tick(std::time::Duration::from_millis(100));
+        step.set_style(style(STEPS));
+        step.enable_steady_tick(Duration::from_millis(100));
         Self { screen, step, pods: BTreeMap::new() }
+    }
+
+    fn steps(&mut self, done: usize, total: usize, text: &str) {
+        self.step.set_style(style(STEPS));
+        self.bar(done as u64, total as u64, text);
+    }
+
+    fn bar(&mut self, done: u64, total: u64, text: &str) {
+        self.step.set_length(total);
+        self.step.set_position(done);
+        self.step.set_message(text.to_owned());
     }
 
     fn pod(&mut self, component: Component) -> &ProgressBar {
@@ -115,6 +138,9 @@ impl Live {
     }
 }
 
+const STEPS: &str = "{spinner} {elapsed_precise} [{bar:24}] {pos}/{len} {wide_msg}";
+const BYTES: &str = "{spinner} {elapsed_precise} [{bar:24}] {bytes}/{total_bytes} {wide_msg}";
+
 /// The templates above are constants, so a style that cannot be parsed never reaches a user; a default is good enough.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
@@ -123,15 +149,11 @@ fn style(template: &str) -> ProgressStyle {
 impl Reporter for Live {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Step { number, total, text } => {
-                self.step.set_length(*total as u64);
-                self.step.set_position(*number as u64);
-                self.step.set_message(text.clone());
-            }
-            Event::Work { text, done, total } => {
-                self.step.set_length(*total as u64);
-                self.step.set_position(*done as u64);
-                self.step.set_message(text.clone());
+            Event::Step { number, total, text } => self.steps(*number, *total, text),
+            Event::Work { text, done, total } => self.steps(*done, *total, text),
+            Event::Bytes { text, done, total } => {
+                self.step.set_style(style(BYTES));
+                self.bar(*done, *total, text);
             }
             Event::Pod(progress) => {
                 let reached = Rung::ALL.iter().filter(|rung| progress.rung >= Some(**rung)).count() as u64;

@@ -55,9 +55,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     let lock = || lock::take(&global.root.join(layout::LOCK.trim_start_matches('/')), "reset");
     let _lock = if args.dry_run { None } else { Some(lock()?) };
     let config = recall(&files).await?.config;
-    if !args.dry_run {
-        look::sweep(&config, &files)?;
-    }
+    let unswept = if args.dry_run { vec![] } else { look::sweep(&config, &files) };
     let seen = look::look(&config, &files).await?;
     let options =
         Options { force: args.force, keep_etcd: args.keep_etcd, remove_snapshots: args.remove_etcd_snapshots };
@@ -69,6 +67,9 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
                 files.remove_tree(layout::SNAPSHOTS).map_err(|errors| unremoved(&errors))?;
             }
             let _ = files.remove_empty_directory(layout::STATE);
+        }
+        if !unswept.is_empty() {
+            return Err(run::failed(unswept));
         }
         match global.output {
             Output::Text => output::print("Nothing was made on this node."),
@@ -84,14 +85,15 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
         confirm(&plan)?;
     }
     let mut reporter = report::reporter(global.output);
-    let more = run::run(&plan, &config, &files, &Interrupt::listen(), reporter.as_mut()).await;
+    let (more, result) = run::run(&plan, &config, &files, unswept, &Interrupt::listen(), reporter.as_mut()).await;
     reporter.finish();
-    let left = plan.left.into_iter().chain(more?).collect();
+    // Who has to mend something wants to know all the more what is still there.
+    let left = plan.left.into_iter().chain(more).collect();
     match global.output {
         Output::Text => output::print(format!("{}", Plan { steps: vec![], left }).trim_end()),
         form => output::data(form, &json!({"event": "reset", "left": left})),
     }
-    Ok(())
+    result
 }
 
 fn unremoved(errors: &[FileError]) -> Error {

@@ -31,7 +31,7 @@ pub(super) async fn run(global: &Global, restore: &Restore) -> Result<()> {
     let began = Instant::now();
     let files = Files::new(&global.root);
     only_on_the_machine(&files, "etcd snapshot restore")?;
-    let findings = snapshot::verify(&restore.path, &files)?;
+    let findings = snapshot::verify(&restore.path, &files, report::reporter(global.output).as_mut())?;
     let generations = Generations::new(&files);
     let _lock = if restore.dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), "etcd snapshot restore")?) };
     let mut reporter = report::reporter(global.output);

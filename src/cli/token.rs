@@ -26,6 +26,12 @@ Examples:
   kubekeel token list -o json
   kubekeel token delete abcdef";
 
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  kubekeel token create --print-join-command
+  kubekeel token create --ttl 2h --description 'rack 7'
+  kubekeel token create abcdef.0123456789abcdef --ttl 0      one that is known already, for ever";
+
 #[derive(Debug, Args)]
 struct TokenArgs {
     /// Kubeconfig of an administrator
@@ -41,16 +47,22 @@ struct TokenArgs {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Makes a token in the cluster and prints it
+    #[command(after_help = CREATE_EXAMPLES)]
     Create(Create),
     /// Lists the tokens in the cluster
+    #[command(after_help = "Examples:\n  kubekeel token list\n  kubekeel token list -o json | jq -r .token")]
     List,
     /// Deletes tokens, given whole or by their first six letters
+    #[command(
+        after_help = "Examples:\n  kubekeel token delete abcdef\n  kubekeel token delete abcdef ghijkl --dry-run"
+    )]
     Delete {
         /// The tokens
         #[arg(required = true, value_name = "TOKEN")]
         tokens: Vec<String>,
     },
     /// Prints a random token and makes nothing in the cluster
+    #[command(after_help = "Examples:\n  kubekeel token generate")]
     Generate,
 }
 
@@ -104,7 +116,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
             list(&secrets.map_err(|error| refused(&error))?, global.output);
             Ok(())
         }
-        Verb::Delete { tokens } => delete(&args, tokens, &files).await,
+        Verb::Delete { tokens } => delete(&args, tokens, &files, global.output).await,
     }
 }
 
@@ -158,7 +170,7 @@ async fn configured(file: &PathBuf) -> Result<BootstrapToken> {
     Ok(config.bootstrap_tokens.into_iter().next().unwrap_or_default())
 }
 
-async fn delete(args: &TokenArgs, tokens: &[String], files: &Files) -> Result<()> {
+async fn delete(args: &TokenArgs, tokens: &[String], files: &Files, format: Output) -> Result<()> {
     let ids = tokens.iter().map(|text| match text.parse::<Token>() {
         Ok(token) => Ok(token.id().to_owned()),
         Err(_) if token::is_id(text) => Ok(text.clone()),
@@ -171,7 +183,10 @@ async fn delete(args: &TokenArgs, tokens: &[String], files: &Files) -> Result<()
         if !known {
             return Err(Error::new(Kind::Step, format!("there is no bootstrap token {id}")));
         }
-        output::print(&format!("bootstrap token \"{id}\" deleted"));
+        match format {
+            Output::Text => output::print(&format!("bootstrap token \"{id}\" deleted")),
+            form => output::data(form, &json!({"event": "deleted", "token": id, "dryRun": args.dry_run})),
+        }
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ impl Expiries {
     /// What cannot be believed.
     pub fn damaged(&self) -> Vec<Problem> {
         let damaged = |row: &Expiry| match &row.validity {
-            Validity::Damaged(why) => Some(Problem::new(&row.path, why).hint("put the file back from a backup")),
+            Validity::Damaged(why) => Some(Problem::new(&row.path, why).hint(PUT_BACK)),
             _ => None,
         };
         self.rows.iter().filter_map(damaged).collect()
@@ -193,6 +193,9 @@ impl Expiries {
     }
 }
 
+/// A damaged file may stand in a generation as it was.
+const PUT_BACK: &str = "`kubekeel rollback NUMBER` puts it back as it was proven, `kubekeel history` lists the numbers; or take it \
+                        from a backup";
 const CA: &str = "CERTIFICATE AUTHORITY";
 const TIME: &str = "RESIDUAL TIME";
 
@@ -221,7 +224,9 @@ fn remedy(row: &Expiry) -> String {
             "the kubelet renews it when it runs and reaches the API server: journalctl -u kubelet".into()
         }
         (Managed::Kubekeel, Some(_)) => format!("kubekeel certs renew {}", row.name),
-        (Managed::Kubekeel, None) => "everything that it signed ends with it; plan its rotation".into(),
+        (Managed::Kubekeel, None) => {
+            format!("everything that it signed ends with it: kubekeel certs rotate-ca begin {} --dry-run", row.name)
+        }
     }
 }
 
@@ -251,6 +256,33 @@ mod tests {
         let all = [(0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (86_399, "23h"), (364 * 86_400, "364d")];
         for (seconds, text) in all.into_iter().chain([(365 * 86_400, "1y"), (3650 * 86_400, "10y")]) {
             assert_eq!(short(seconds), text);
+        }
+    }
+
+    #[test]
+    fn whoever_can_mend_it_is_named_with_the_command() {
+        let row = |name: &str, authority: Option<&str>, managed, validity| Expiry {
+            name: name.into(),
+            path: format!("/pki/{name}"),
+            authority: authority.map(str::to_owned),
+            managed,
+            validity,
+        };
+        let cases = [
+            ("apiserver", Some("ca"), Managed::Kubekeel, "kubekeel certs renew apiserver"),
+            ("etcd-ca", None, Managed::Kubekeel, "kubekeel certs rotate-ca begin etcd-ca"),
+            ("apiserver", Some("ca"), Managed::Externally, "kubekeel certs generate-csr"),
+            ("kubelet-client", Some("ca"), Managed::Kubelet, "journalctl -u kubelet"),
+        ];
+        for (name, authority, managed, command) in cases {
+            let soon = Expiries { now: 100, rows: vec![row(name, authority, managed, Validity::Until(160))] };
+            let hint = soon.ending(Duration::from_secs(60)).remove(0).hint;
+            assert!(hint.as_deref().is_some_and(|hint| hint.contains(command)), "{name}: {hint:?}");
+            assert_eq!(soon.ending(Duration::from_secs(59)), []);
+            let damaged = vec![row(name, authority, managed, Validity::Damaged("cut short".into()))];
+            let told = Expiries { now: 100, rows: damaged }.damaged().remove(0);
+            assert_eq!((told.subject, told.message), (format!("/pki/{name}"), "cut short".into()));
+            assert!(told.hint.is_some_and(|hint| hint.contains("`kubekeel rollback NUMBER`")));
         }
     }
 

@@ -179,7 +179,9 @@ pub fn misfits(
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     let mut misfits = vec![];
-    if issuer.is_some_and(|issuer| !certificate.is_signed_by(issuer)) {
+    // An authority may be signed by one above it, which nobody here knows; one that names itself has signed itself.
+    let itself = certificate.is_self_issued().then_some(certificate);
+    if issuer.or(itself).is_some_and(|issuer| !certificate.is_signed_by(issuer)) {
         misfits.push(Misfit::WrongAuthority);
     }
     if certificate.not_before > now {

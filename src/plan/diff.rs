@@ -178,6 +178,11 @@ impl<'a> Planner<'a> {
             .get(&id)
             .is_some_and(|state| matches!(state.certificate, Some(Ok(_))) && matches!(state.key, Some(Ok(_))));
         let told = self.plan.refusals.iter().any(|refusal| refusal.subject == path || refusal.subject == key);
+        if let Some(Some(Err(error))) = self.seen.certificates.get(&id).map(|state| &state.key)
+            && !told
+        {
+            return self.refuse(&key, format!("the key is unreadable: {error}"), KEEP_HINT);
+        }
         if !whole && !told && !self.touched.contains(&path) {
             let hint = format!("run `kubekeel init phase certs {}` first, or the whole `kubekeel init`", id.name());
             self.refuse(&path, "the certificate authority, or its key, is missing", &hint);

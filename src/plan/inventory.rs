@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::Component;
+use crate::sealed;
 
-/// The inventory of a node, `/var/lib/kubekeel/inventory.json`.
+/// The inventory of a node, `/var/lib/kubekeel/inventory.json`, which is [`sealed`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
-    /// Version of this format.
-    pub format: u32,
     /// What we own, by path.
     pub entries: BTreeMap<String, Entry>,
 }
@@ -29,25 +28,22 @@ pub struct Entry {
 }
 
 /// The version that this program writes and reads.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 impl Inventory {
-    /// Reads an inventory; `None` stands for a node that we never touched.
+    /// Reads an inventory; `None` stands for a node that we never touched. What was cut short or changed by as much as a
+    /// bit is an error.
     pub fn parse(bytes: Option<&[u8]>) -> Result<Self, String> {
-        let Some(bytes) = bytes else { return Ok(Self { format: FORMAT, entries: BTreeMap::new() }) };
-        let inventory: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        match inventory.format {
-            FORMAT => Ok(inventory),
-            other => Err(format!("format {other} is not known to this version, which writes format {FORMAT}")),
-        }
+        let Some(bytes) = bytes else { return Ok(Self::default()) };
+        serde_json::from_slice(sealed::unseal(FORMAT, bytes)?).map_err(|error| error.to_string())
     }
 
     /// Its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         // A map of strings cannot fail to serialise.
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        let mut content = serde_json::to_vec_pretty(self).unwrap_or_default();
+        content.push(b'\n');
+        sealed::seal(FORMAT, &content).to_vec()
     }
 
     /// Whether a path is ours.
@@ -115,7 +111,8 @@ mod tests {
         assert_eq!(Inventory::parse(Some(&inventory.to_bytes())), Ok(inventory.clone()));
         assert!(inventory.owns("/a") && !inventory.is_edited("/a", "sha256:ff"));
         assert!(inventory.is_edited("/b", "sha256:ff") && !inventory.is_edited("/b", "sha256:00"));
-        assert!(Inventory::parse(Some(b"{\"format\":9,\"entries\":{}}")).is_err());
-        assert!(Inventory::parse(Some(b"{\"format\":1,\"entr")).is_err());
+        assert!(Inventory::parse(Some(b"{\"format\":1,\"entries\":{}}")).is_err(), "it was never sealed");
+        assert!(Inventory::parse(Some(&sealed::seal(FORMAT, b"{\"entr"))).is_err());
+        assert!(Inventory::parse(Some(&sealed::seal(9, b"{\"entries\":{}}"))).is_err());
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::Look;
+use super::kubelet::is_within;
+use super::order::order;
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Problem, Result};
 use crate::host::cri::Cri;
 use crate::host::fs::Files;
 use crate::host::service;
-use crate::host::tree::{self, Entry};
+use crate::host::tree::{self, Entry, Mount};
 use crate::layout;
 use crate::observe::{self, sha256};
 use crate::plan::Inventory;
@@ -35,6 +37,7 @@ pub async fn look(config: &Config, files: &Files) -> Result<Look> {
         layout::KUBELET,
         &pods,
         &etcd_data,
+        &format!("{etcd_data}/member"),
         layout::STATE,
         layout::GENERATIONS,
         layout::SNAPSHOTS,
@@ -46,7 +49,8 @@ pub async fn look(config: &Config, files: &Files) -> Result<Look> {
     let kubelet = if machine { service::status(service::KUBELET).await.ok() } else { None };
     Ok(Look {
         sandboxes: if machine { sandboxes(&config.node.cri_socket).await } else { Ok(vec![]) },
-        mounts: if machine { tree::mounts(layout::KUBELET) } else { vec![] },
+        mounts: if machine { mounts(&inventory, &etcd_data) } else { vec![] },
+        order: order(config),
         kubelet_runs: kubelet.is_some_and(|unit| !matches!(unit.active.as_str(), "inactive" | "failed")),
         inventory,
         entries,
@@ -55,8 +59,18 @@ pub async fn look(config: &Config, files: &Files) -> Result<Look> {
     })
 }
 
-/// Removes what a run that was killed left between creating a dot-file and renaming it.
-pub fn sweep(config: &Config, files: &Files) -> Result<()> {
+/// What is mounted at and below anything that may go, deepest first.
+fn mounts(inventory: &Inventory, etcd_data: &str) -> Vec<Mount> {
+    let ours = |path: &str| {
+        let may_go = inventory.entries.keys().map(String::as_str).chain([layout::KUBELET, layout::STATE, etcd_data]);
+        may_go.into_iter().any(|directory| is_within(path, directory))
+    };
+    tree::mounts("").into_iter().filter(|mount| ours(&mount.path)).collect()
+}
+
+/// Removes what a run that was killed left between creating a dot-file and renaming it; gives what it could not remove, which
+/// must not keep anybody from the rest.
+pub fn sweep(config: &Config, files: &Files) -> Vec<Problem> {
     let pki = &config.cluster.certificates_dir;
     let directories = [
         layout::STATE,
@@ -68,10 +82,8 @@ pub fn sweep(config: &Config, files: &Files) -> Result<()> {
         layout::KUBELET,
         layout::MANIFESTS,
     ];
-    for directory in directories {
-        files.sweep(directory).map_err(|error| Error::new(Kind::Step, "cannot clear up").because(&error))?;
-    }
-    Ok(())
+    let unswept = directories.into_iter().filter_map(|directory| files.sweep(directory).err());
+    unswept.map(|error| Problem::new(&error.path, format!("cannot clear up: {}", error.source))).collect()
 }
 
 /// What stands at a path, and the names in it when it is a directory.

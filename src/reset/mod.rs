@@ -2,9 +2,12 @@
 //! node and [`run`] carries it out.
 
 mod display;
+mod kubelet;
 pub mod look;
+mod order;
 pub mod run;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -15,6 +18,7 @@ use crate::manifest::Component;
 use crate::observed::Sandbox;
 use crate::plan::Inventory;
 use display::snapshots_stay;
+use kubelet::is_within;
 
 /// What the user wants beside the rule.
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -41,8 +45,10 @@ pub struct Look {
     pub etcd_data: String,
     /// All sandboxes, or why the runtime does not tell.
     pub sandboxes: Result<Vec<Sandbox>, String>,
-    /// Mounts at and below the kubelet's directory, deepest first.
+    /// Mounts at and below what may go, deepest first.
     pub mounts: Vec<Mount>,
+    /// Paths in the order in which `init` makes them.
+    pub order: Vec<String>,
     /// Whether the kubelet's unit runs or tries to.
     pub kubelet_runs: bool,
 }
@@ -114,24 +120,6 @@ pub struct Plan {
     pub left: Vec<Left>,
 }
 
-/// What a kubelet makes in its directory by itself (`pkg/kubelet/config/defaults.go`, `cm/containermanager.go`, seen on
-/// nodes of 1.36 and 1.37). Anything else there is somebody's.
-const KUBELET_STATE: [&str; 12] = [
-    "actuated_pods_state",
-    "allocated_pods_state",
-    "checkpoints",
-    "cpu_manager_state",
-    "dra_manager_state",
-    "image_manager",
-    "memory_manager_state",
-    "pki",
-    "pod-resources",
-    "pod_status_manager_state",
-    "pods-api",
-    "pods",
-];
-/// Where the kubelet meets the plug-ins of others.
-const KUBELET_PLUGINS: [&str; 3] = ["device-plugins", "plugins", "plugins_registry"];
 /// Labels `k8s-app` of what `init` put into the cluster.
 const ADDONS: [&str; 2] = ["kube-dns", "kube-proxy"];
 const UNITS: &str = "/etc/systemd/system/";
@@ -146,8 +134,8 @@ pub fn plan(look: &Look, options: Options) -> Plan {
     planner.etcd_snapshot();
     planner.pods();
     planner.kubelet();
-    planner.files();
     planner.etcd();
+    planner.files();
     planner.state();
     planner.directories();
     planner.others();
@@ -168,7 +156,26 @@ impl Planner<'_> {
         self.left.push(Left { what: what.into(), why: why.into() });
     }
 
+    /// What stands directly in a directory.
+    fn children(&self, directory: &str) -> Vec<String> {
+        let prefix = format!("{directory}/");
+        let is_child = |path: &&String| path.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('/'));
+        self.look.entries.keys().filter(is_child).cloned().collect()
+    }
+
+    /// Whether something is mounted at a path itself; it cannot go, and will not the next time.
+    fn is_mounted(&mut self, path: &str) -> bool {
+        let mounted = self.foreign_mounts().any(|mount| mount == path);
+        if mounted {
+            self.leave_mount(path);
+        }
+        mounted
+    }
+
     fn file(&mut self, path: &str) {
+        if self.is_mounted(path) {
+            return;
+        }
         let entry = self.look.entries.get(path);
         let is_edited = self.look.digests.get(path).is_some_and(|digest| self.look.inventory.is_edited(path, digest));
         match entry {
@@ -186,9 +193,16 @@ impl Planner<'_> {
         }
     }
 
+    /// A tree goes as a whole; one with a mount in it stays, but for what is known of it and is beside the mount.
     fn tree(&mut self, path: String) {
+        let mounts: Vec<_> = self.foreign_mounts().filter(|mount| is_within(mount, &path)).map(str::to_owned).collect();
+        for mount in &mounts {
+            self.leave_mount(mount);
+        }
         match self.look.entries.get(&path) {
             None => {}
+            Some(_) if mounts.contains(&path) => {}
+            Some(_) if !mounts.is_empty() => self.children(&path).into_iter().for_each(|child| self.tree(child)),
             Some(Entry::Link) => self.leave(path, "it is a symbolic link, and what it names is somebody else's"),
             Some(_) => {
                 self.gone.insert(path.clone());
@@ -225,7 +239,7 @@ impl Planner<'_> {
         if self.look.kubelet_runs {
             self.steps.push(Action::StopKubelet);
         }
-        for component in Component::ALL {
+        for component in Component::ALL.into_iter().rev() {
             if self.look.inventory.owns(&component.path()) {
                 self.file(&component.path());
             }
@@ -263,71 +277,16 @@ impl Planner<'_> {
         self.look.sandboxes.as_ref().map_or(true, |all| all.iter().any(|sandbox| !self.is_ours(sandbox)))
     }
 
-    /// What the kubelet made while it ran for us.
-    fn kubelet(&mut self) {
-        if !self.look.inventory.owns(layout::KUBELET_CONFIG) {
-            return;
-        }
-        let others: Vec<String> = self
-            .look
-            .sandboxes
-            .iter()
-            .flatten()
-            .filter(|sandbox| !self.is_ours(sandbox))
-            .map(|sandbox| sandbox.uid.clone())
-            .collect();
-        let pods = format!("{}/pods", layout::KUBELET);
-        let is_others = |path: &str| {
-            let uid = path.strip_prefix(&format!("{pods}/")).and_then(|rest| rest.split('/').next());
-            uid.is_some_and(|uid| others.iter().any(|other| other == uid))
-        };
-        let mut stays = vec![];
-        for mount in &self.look.mounts {
-            let is_pods = mount.kind == "tmpfs" && mount.path.starts_with(&format!("{pods}/"));
-            if is_others(&mount.path) {
-                continue;
-            }
-            if is_pods || mount.is_onto_itself() && others.is_empty() {
-                self.steps.push(Action::Unmount { path: mount.path.clone() });
-            } else if mount.path != layout::KUBELET {
-                stays.push(mount.path.clone());
-            }
-        }
-        for path in &stays {
-            self.leave(path, "something is mounted there that kubekeel did not mount");
-        }
-        let may_go = |path: &str| !stays.iter().any(|mount| mount.starts_with(path));
-        let children = |directory: &str| {
-            let prefix = format!("{directory}/");
-            let is_child = |path: &&String| path.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('/'));
-            self.look.entries.keys().filter(is_child).cloned().collect::<Vec<_>>()
-        };
-        let (mut all, others_run) = (vec![], self.others_run());
-        for name in KUBELET_STATE.iter().chain(KUBELET_PLUGINS.iter().filter(|_| !others_run)) {
-            let path = format!("{}/{name}", layout::KUBELET);
-            if path == pods && others_run {
-                all.extend(children(&pods).into_iter().filter(|path| !is_others(path)));
-            } else {
-                all.push(path);
-            }
-        }
-        for path in all.into_iter().filter(|path| may_go(path)) {
-            self.tree(path);
-        }
+    /// When `init` makes a path; what later commands made came after all of it.
+    fn made(&self, path: &str) -> usize {
+        self.look.order.iter().position(|made| made == path).unwrap_or(usize::MAX)
     }
 
     /// Files in the reverse order of their making: what needs another one goes before it.
     fn files(&mut self) {
-        let rank = |path: &str| match path {
-            _ if path.starts_with(layout::KUBELET) => 0,
-            _ if path.starts_with(UNITS) => 1,
-            // Certificates are in kubeconfigs and not the other way round.
-            _ if path.contains("/pki/") => 3,
-            _ => 2,
-        };
         let own = self.look.inventory.entries.keys();
-        let mut paths: Vec<_> = own.filter(|path| !path.starts_with(layout::STATE)).cloned().collect();
-        paths.sort_by_key(|path| rank(path));
+        let mut paths: Vec<_> = own.filter(|path| !is_within(path, layout::STATE)).cloned().collect();
+        paths.sort_by_key(|path| Reverse(self.made(path)));
         let had_units = self.steps.iter().any(|step| matches!(step, Action::DisableUnit { .. }));
         let manifests = Component::ALL.map(Component::path);
         for path in paths.iter().filter(|path| !manifests.contains(path)) {
@@ -362,18 +321,12 @@ impl Planner<'_> {
         let own =
             self.look.inventory.entries.keys().filter(|path| self.look.entries.get(*path) == Some(&Entry::Directory));
         let mut own: Vec<_> = own.filter(|path| *path != layout::STATE).cloned().collect();
-        own.sort_by_key(|path| std::cmp::Reverse(path.matches('/').count()));
+        own.sort_by_key(|path| Reverse((path.matches('/').count(), self.made(path))));
         for path in own {
-            let prefix = format!("{path}/");
-            let is_child = |other: &&String| other.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('/'));
-            let stays: Vec<_> = self
-                .look
-                .entries
-                .keys()
-                .filter(is_child)
-                .filter(|child| !self.gone.contains(*child))
-                .cloned()
-                .collect();
+            if self.is_mounted(&path) {
+                continue;
+            }
+            let stays: Vec<_> = self.children(&path).into_iter().filter(|child| !self.gone.contains(child)).collect();
             if stays.is_empty() {
                 self.gone.insert(path.clone());
                 self.steps.push(Action::RemoveDirectory { path });

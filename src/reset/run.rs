@@ -26,24 +26,29 @@ struct Run<'a> {
     alive: bool,
 }
 
-/// Carries out the steps; gives what stays beside what the plan said.
+/// Carries out the steps; gives what stays beside what the plan said, and how it went. `unswept` failed before.
 pub async fn run(
     plan: &Plan,
     config: &Config,
     files: &Files,
+    unswept: Vec<Problem>,
     interrupt: &Interrupt,
     reporter: &mut dyn Reporter,
-) -> Result<Vec<Left>> {
-    let mut run = Run { config, files, problems: vec![], alive: false };
+) -> (Vec<Left>, Result<()>) {
+    let mut run = Run { config, files, problems: unswept, alive: false };
     let mut left = vec![];
     for (index, step) in plan.steps.iter().enumerate() {
-        interrupt.check()?;
+        if let Err(mut stopped) = interrupt.check() {
+            // What failed until then is not forgotten.
+            stopped.problems = run.problems;
+            return (left, Err(stopped));
+        }
         reporter.event(&Event::Step { number: index + 1, total: plan.steps.len(), text: step.to_string() });
         if run.alive && matches!(step, Action::RemoveTree { path } if path.ends_with("/member")) {
             left.push(Left { what: step.to_string(), why: "not while etcd may still write to it".into() });
             continue;
         }
-        match run.step(step).await {
+        match run.step(step, reporter).await {
             Err(problem) if matches!(step, Action::SnapshotEtcd) => {
                 // etcd may be the very reason for the reset.
                 reporter.event(&Event::Warning { problem });
@@ -53,21 +58,23 @@ pub async fn run(
             Ok(more) => left.extend(more),
         }
     }
-    if run.problems.is_empty() {
-        run.forget()?;
-        return Ok(left);
-    }
-    let message = format!("{} steps of the reset failed; the others are done", run.problems.len());
-    Err(Error::problems(Kind::Step, message, run.problems)
-        .hint("run `kubekeel reset` again when the causes are gone: it goes on with what is left"))
+    let result = run.end();
+    (left, result)
+}
+
+/// The error that tells all problems.
+pub fn failed(problems: Vec<Problem>) -> Error {
+    let message = format!("{} steps of the reset failed; the others are done", problems.len());
+    Error::problems(Kind::Step, message, problems)
+        .hint("run `kubekeel reset` again when the causes are gone: it goes on with what is left")
 }
 
 impl Run<'_> {
-    async fn step(&mut self, step: &Action) -> Result<Option<Left>, Problem> {
+    async fn step(&mut self, step: &Action, reporter: &mut dyn Reporter) -> Result<Option<Left>, Problem> {
         let failed = |error: &dyn std::error::Error| problem(&step.to_string(), error);
         match step {
             Action::SnapshotEtcd => {
-                let saved = snapshot::save(self.config, self.files, host::now()).await;
+                let saved = snapshot::save(self.config, self.files, host::now(), reporter).await;
                 saved.map_err(|error| {
                     Problem::new("etcd", format!("no snapshot could be made: {error}")).hint(
                         "what etcd held is removed with its directory; interrupt now, or use --keep-etcd, to keep it",
@@ -125,7 +132,11 @@ impl Run<'_> {
         }
     }
 
-    /// Everything is gone, so nothing has to be remembered.
+    /// When everything is gone nothing has to be remembered.
+    fn end(self) -> Result<()> {
+        if self.problems.is_empty() { self.forget() } else { Err(failed(self.problems)) }
+    }
+
     fn forget(&self) -> Result<()> {
         let fail = |error: &dyn std::error::Error| {
             Error::problems(Kind::Step, "cannot remove the inventory", vec![problem(layout::INVENTORY, error)])

@@ -76,6 +76,9 @@ fn a_second_run_changes_nothing(node: &Node) {
     let lines = init_ok(node, &config());
     let steps: Vec<_> = lines.iter().filter(|line| line["event"] == "step").collect();
     assert_eq!(steps.len(), 3, "await, bind, prove: {steps:?}");
+    // A token of an earlier run is not told again.
+    let join = json!({"event": "join", "joinCommand": null, "certificateKey": null});
+    assert_eq!(lines.last(), Some(&join), "{lines:?}");
     assert_eq!(versions(node), before);
     let (dry, _) = init_json(node, &config(), &["--dry-run", "--exit-code"]);
     assert_eq!(dry.status, 0, "{}", dry.stdout);
@@ -118,8 +121,10 @@ fn tokens(node: &Node) {
     assert_eq!(parse(&ours), parse(&theirs));
     let table = node.kubekeel(&["token", "list"]).stdout;
     assert!(table.contains("<forever>") && table.contains("rack 7"), "{table}");
-    let deleted = node.kubekeel(&["token", "delete", "abcdef"]);
+    let deleted = node.kubekeel(&["token", "delete", "abcdef", "-o", "json"]);
     assert_eq!(deleted.status, 0, "{}", deleted.stderr);
+    let told = json!({"event": "deleted", "token": "abcdef", "dryRun": false});
+    assert_eq!(parse(&deleted.stdout), [told]);
     assert_eq!(node.kubekeel(&["token", "delete", "abcdef"]).status, 1);
 }
 

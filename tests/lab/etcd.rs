@@ -17,11 +17,21 @@ fn snapshots_are_saved_listed_and_verified() {
     for _ in 0..4 {
         let (done, lines) = json(&node, &["etcd", "snapshot", "save"]);
         assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
-        assert_eq!(lines[0]["findings"]["pageSize"], 4096, "{lines:?}");
+        assert_eq!(lines.last().expect("a line")["findings"]["pageSize"], 4096, "{lines:?}");
+        // How far it is: saving it, and reading it once more.
+        let (saved, read): (Vec<_>, Vec<_>) = lines
+            .iter()
+            .filter(|line| line["event"] == "bytes")
+            .partition(|line| line["text"].as_str().is_some_and(|text| text.starts_with("save ")));
+        for told in [saved, read] {
+            assert_eq!(told.first().map(|line| &line["done"]), Some(&0.into()), "{lines:?}");
+            let end = told.last().expect("an end");
+            assert!(end["done"] == end["total"] && end["done"].as_u64() > Some(100_000), "{lines:?}");
+        }
         node.exec_ok(&["sleep", "1"]);
     }
     let (_, lines) = json(&node, &["etcd", "snapshot", "list"]);
-    let kept = lines[0]["snapshots"].as_array().expect("snapshots").clone();
+    let kept = lines.last().expect("a line")["snapshots"].as_array().expect("snapshots").clone();
     assert_eq!(kept.len(), 3, "the oldest one made room: {kept:?}");
     assert!(kept.iter().all(|row| row["findings"]["size"].as_u64() > Some(100_000)), "{kept:?}");
 
@@ -42,7 +52,7 @@ fn snapshots_are_saved_listed_and_verified() {
         node.exec_ok(&["sh", "-c", &format!("({damage}) > /root/damaged.db")]);
         let verdict = node.kubekeel(&["etcd", "snapshot", "verify", "/root/damaged.db", "-o", "json"]);
         assert_eq!(verdict.status, 3, "{damage}: {}", verdict.stdout);
-        let error: Value = serde_json::from_str(verdict.stdout.trim()).expect("JSON");
+        let error: Value = serde_json::from_str(verdict.stdout.lines().last().expect("a line")).expect("JSON");
         assert!(error["message"].to_string().contains(told), "{damage}: {error}");
     }
 }

@@ -9,6 +9,7 @@ mod apply;
 mod beside;
 mod certs;
 mod cluster;
+mod damage;
 #[path = "../unit/difference.rs"]
 mod difference;
 mod doctor;

@@ -73,9 +73,24 @@ fn after_init_and_reset_the_node_is_what_it_was() {
     assert_eq!(tree(&node), before);
 }
 
+/// Somebody's rule and chain in the packet filter; `saved` shows them whole.
+const RULES: &str = "iptables -N THEIRS && iptables -A THEIRS -s 198.51.100.7 -j DROP && iptables -A INPUT -j THEIRS && \
+                     iptables -t nat -A PREROUTING -p tcp --dport 8081 -j RETURN";
+/// Somebody's network, beside the one that is there.
+const NETWORK: &str = "/etc/cni/net.d/99-theirs.conflist";
+
+/// Their rules, as the kernel has them.
+fn rules(node: &Node) -> String {
+    node.exec_ok(&["sh", "-c", "iptables-save | grep -e THEIRS -e 'dport 8081' | sed 's/\\[.*//'"])
+}
+
 #[test]
 fn what_is_not_ours_stays_and_is_named() {
     let node = Node::up("resetothers", &Options::default());
+    node.exec_ok(&["sh", "-c", RULES]);
+    node.write(NETWORK, "{\"cniVersion\": \"1.0.0\", \"name\": \"theirs\", \"plugins\": []}\n");
+    let (filter, networks) = (rules(&node), node.exec_ok(&["sh", "-c", "sha256sum /etc/cni/net.d/*"]));
+    assert_eq!(filter.lines().count(), 4, "{filter}");
     init_ok(&node, BASE);
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: theirs, namespace: kube-system}\n\
                spec: {hostNetwork: true, containers: [{name: p, image: 'registry.k8s.io/pause:3.10.2'}]}\n";
@@ -112,6 +127,9 @@ fn what_is_not_ours_stays_and_is_named() {
         assert_eq!(node.exec(&["test", "-e", stays]).status, 0, "{stays}");
     }
     assert!(left.iter().any(|(what, _)| what.starts_with("pod kube-system/theirs-")), "{left:?}");
+    assert_eq!(rules(&node), filter, "the packet filter is left alone");
+    assert_eq!(node.exec_ok(&["sh", "-c", "sha256sum /etc/cni/net.d/*"]), networks);
+    assert!(says(&left, "iptables, nftables, IPVS and /etc/cni"), "{left:?}");
     assert_eq!(tasks(), 2, "their sandbox and their container run on");
     assert_eq!(node.read("/srv/precious/gold").as_deref(), Some("gold\n"), "no link was followed");
     assert_eq!(node.read("/var/lib/kubelet/pki/disk/gold").as_deref(), Some("x\n"), "no mount was entered");

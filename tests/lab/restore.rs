@@ -1,5 +1,6 @@
 //! What etcd held comes back from a snapshot, whatever became of its data; and a restore that dies leaves what was there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::apply::{all_ready, json, tree};
@@ -8,21 +9,33 @@ use crate::node::{Node, Options};
 
 const DATA: &str = "/var/lib/etcd";
 
+/// What the keys hold, by name.
+type Keys = BTreeMap<String, String>;
+
 /// Writes keys through the API, each of which was acknowledged.
-fn write(node: &Node, names: &[String]) {
-    for name in names {
-        let made = node.kubectl(&["-n", "default", "create", "configmap", name, "--from-literal=value=1"]);
+fn write(node: &Node, keys: &Keys) {
+    for (name, value) in keys {
+        let value = format!("--from-literal=value={value}");
+        let made = node.kubectl(&["-n", "default", "create", "configmap", name, &value]);
         assert_eq!(made.status, 0, "{name}: {}", made.stderr);
     }
 }
 
-fn there(node: &Node) -> Vec<String> {
-    let list = node.kubectl(&["-n", "default", "get", "configmaps", "-o", "name"]).stdout;
-    list.lines().filter_map(|line| line.strip_prefix("configmap/")).map(str::to_owned).collect()
+/// What the cluster holds of them now.
+fn there(node: &Node) -> Keys {
+    let list = r#"jsonpath={range .items[*]}{.metadata.name}={.data.value}{"\n"}{end}"#;
+    let list = node.kubectl(&["-n", "default", "get", "configmaps", "-o", list]).stdout;
+    let pairs = list.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .filter(|(name, _)| name != "kube-root-ca.crt")
+        .collect()
 }
 
-fn numbered(prefix: &str, count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("{prefix}-{number}")).collect()
+/// Keys with values of their own, of several sizes.
+fn numbered(prefix: &str, count: usize) -> Keys {
+    let value = |number: usize| format!("{prefix} {number} ").repeat(number * number + 1);
+    (0..count).map(|number| (format!("{prefix}-{number}"), value(number).trim().to_owned())).collect()
 }
 
 #[test]
@@ -58,9 +71,7 @@ fn a_lost_etcd_comes_back_with_every_key_of_its_snapshot() {
     println!("restored and proven after {took:?} s");
     all_ready(&node);
     assert_eq!(tree(&node), files);
-    let is = there(&node);
-    assert!(kept.iter().all(|key| is.contains(key)), "{is:?}");
-    assert!(!later.iter().any(|key| is.contains(key)), "{is:?}");
+    assert_eq!(there(&node), kept, "each key with its value, and none of the later ones");
     // It can be written to, and controllers work on what is written.
     let made = node.kubectl(&["-n", "default", "create", "namespace", "after"]);
     assert_eq!(made.status, 0, "{}", made.stderr);
@@ -75,7 +86,7 @@ fn a_lost_etcd_comes_back_with_every_key_of_its_snapshot() {
     let done = node.exec(&counting);
     assert_eq!(done.status, 0, "{}\n{}", done.stdout, done.stderr);
     assert!(done.stdout.contains("What etcd held before is in /var/lib/etcd/restore-"), "{}", done.stdout);
-    assert!(!there(&node).iter().any(|key| later.contains(key)));
+    assert_eq!(there(&node), kept);
     write(&node, &later);
     let points = node.read("/tmp/points").expect("points");
     for point in ["unpacking", "data swapped"] {
@@ -90,8 +101,8 @@ fn a_lost_etcd_comes_back_with_every_key_of_its_snapshot() {
             (!pending && !active).then_some(())
         });
         all_ready(&node);
-        let is = there(&node);
-        assert!(kept.iter().chain(&later).all(|key| is.contains(key)), "{point}: {is:?}");
+        let all: Keys = kept.clone().into_iter().chain(later.clone()).collect();
+        assert_eq!(there(&node), all, "{point}");
         assert_eq!(tree(&node), files, "{point}");
     }
 }

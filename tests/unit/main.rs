@@ -9,6 +9,7 @@ mod config;
 mod diagnose;
 mod difference;
 mod doctor;
+mod help;
 mod kubeconfig;
 mod kubelet;
 mod ladder;

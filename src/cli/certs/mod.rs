@@ -54,6 +54,7 @@ enum Verb {
     #[command(after_help = import::EXAMPLES)]
     Import(import::Import),
     /// Prints a new key that uploaded certificates can be encrypted with
+    #[command(after_help = request::KEY_EXAMPLES)]
     CertificateKey,
 }
 

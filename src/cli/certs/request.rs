@@ -24,6 +24,13 @@ Examples:
 For each certificate a key (.key) and a request (.csr), for each kubeconfig one with a key and without a certificate \
 (.conf) and a request (.conf.csr). Nothing that is there is replaced.";
 
+pub(super) const KEY_EXAMPLES: &str = "\
+Examples:
+  kubekeel certs certificate-key
+  kubekeel certs certificate-key -o json | jq -r .certificateKey
+
+It goes into `certificateKey` of the configuration, or to `kubekeel init --upload-certs --certificate-key`.";
+
 /// Arguments of `certs generate-csr`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct GenerateCsr {
@@ -46,13 +53,13 @@ pub(super) fn generate(global: &Global, args: &GenerateCsr) -> Result<()> {
         let profile = pki::profile(id, &config);
         let (key, request) = request(&profile)?;
         batch.push(secret(format!("{base}.key"), key.private_pem().expose()));
-        batch.push(open(format!("{base}.csr"), request));
+        batch.push(secret(format!("{base}.csr"), request.as_bytes()));
     }
     for id in KubeconfigId::ALL {
         let path = format!("{}/{}", args.kubeconfig_dir, id.file());
         let (key, request) = request(&pki::client_profile(id, &config))?;
         batch.push(secret(path.clone(), unsigned(id, &key, &config, &files)?.as_bytes()));
-        batch.push(open(format!("{path}.csr"), request));
+        batch.push(secret(format!("{path}.csr"), request.as_bytes()));
     }
     publish(&batch, &files)?;
     let paths: Vec<_> = batch.iter().map(|file| file.path.as_str()).collect();
@@ -88,12 +95,9 @@ fn unsigned(id: KubeconfigId, key: &Key, config: &Config, files: &Files) -> Resu
     ))
 }
 
+/// A request is no secret, but kubeadm keeps it like the key beside it (`util/pkiutil/pki_helpers.go`, `WriteCSR`).
 fn secret(path: String, content: &[u8]) -> Publish {
     Publish { path, content: Zeroizing::new(content.to_vec()), mode: 0o600, replace: false }
-}
-
-fn open(path: String, content: String) -> Publish {
-    Publish { path, content: Zeroizing::new(content.into_bytes()), mode: 0o644, replace: false }
 }
 
 /// Writes all of it, or nothing when anything of it is there.
@@ -114,7 +118,7 @@ fn publish(batch: &[Publish], files: &Files) -> Result<()> {
     }
     for file in batch {
         let (directory, _) = file.path.rsplit_once('/').unwrap_or_default();
-        files.ensure_directory(directory, 0o755).map_err(|error| failed(&error))?;
+        files.ensure_directory(directory, 0o700).map_err(|error| failed(&error))?;
     }
     files.publish(batch).map_err(|error| failed(&error))
 }

@@ -25,6 +25,17 @@ Examples:
 
 Between the two turns nothing is in a hurry: what the new authority signed is accepted by those who trust only the old one, too.";
 
+const BEGIN_EXAMPLES: &str = "\
+Examples:
+  kubekeel certs rotate-ca begin ca --dry-run
+  kubekeel certs rotate-ca begin all";
+
+const FINISH_EXAMPLES: &str = "\
+Examples:
+  kubekeel certs rotate-ca finish --dry-run
+  kubekeel certs rotate-ca finish
+  kubekeel certs rotate-ca finish --force       although somebody may still need the old authority";
+
 /// All authorities that this node has the keys of.
 const ALL: &str = "all";
 
@@ -39,8 +50,10 @@ pub(super) struct RotateCa {
 #[derive(Debug, Clone, Subcommand)]
 enum Choice {
     /// Makes new authorities, trusts them beside the old ones, and renews what those signed
+    #[command(after_help = BEGIN_EXAMPLES)]
     Begin(Begin),
     /// Trusts only the new authorities
+    #[command(after_help = FINISH_EXAMPLES)]
     Finish(Finish),
 }
 

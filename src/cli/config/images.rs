@@ -15,12 +15,30 @@ use crate::host::fs::Files;
 use crate::host::signal::Interrupt;
 use crate::preflight;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kubekeel config images list --kubernetes-version v1.37.2
+  kubekeel config images pull --config kubeadm.yaml";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  kubekeel config images list
+  kubekeel config images list --kubernetes-version v1.37.2 --image-repository registry.example/k8s
+  kubekeel config images list -o json | jq -r '.images[]'";
+
+const PULL_EXAMPLES: &str = "\
+Examples:
+  kubekeel config images pull --config kubeadm.yaml
+  kubekeel config images pull --kubernetes-version v1.37.2      before an upgrade, so that it waits for nobody";
+
 /// What is done with images.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Images {
     /// Prints the images that a control plane needs, its add-ons included
+    #[command(after_help = LIST_EXAMPLES)]
     List(Choice),
     /// Pulls these images into the container runtime
+    #[command(after_help = PULL_EXAMPLES)]
     Pull(Pull),
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::super::{init, output};
+use super::super::{Global, Output, init, output};
 use super::facts;
 use crate::config::{self, Source};
 use crate::error::{Error, Kind, Result};
@@ -32,12 +33,15 @@ pub(super) struct Migrate {
     allow_experimental_api: bool,
 }
 
-pub(super) async fn run(args: &Migrate) -> Result<()> {
+pub(super) async fn run(global: &Global, args: &Migrate) -> Result<()> {
     let (name, text) = init::read_config(&args.old_config)?;
     let documents = config::migrate(Source { name: &name, text: &text }, &facts().await)?;
     let text = Zeroizing::new(yaml::stream(&documents));
     let Some(path) = &args.new_config else {
-        output::print(text.trim_end());
+        match global.output {
+            Output::Json => documents.iter().for_each(|document| output::data(Output::Json, document)),
+            Output::Text | Output::Yaml => output::print(text.trim_end()),
+        }
         return Ok(());
     };
     let fail = |error: &(dyn std::error::Error + 'static)| {
@@ -46,5 +50,10 @@ pub(super) async fn run(args: &Migrate) -> Result<()> {
     let path = std::path::absolute(path).map_err(|error| fail(&error))?.display().to_string();
     let content = Zeroizing::new(text.as_bytes().to_vec());
     // It may hold tokens.
-    Files::new("/").publish(&[Publish { path, content, mode: 0o600, replace: true }]).map_err(|error| fail(&error))
+    let file = Publish { path: path.clone(), content, mode: 0o600, replace: true };
+    Files::new("/").publish(&[file]).map_err(|error| fail(&error))?;
+    if global.output != Output::Text {
+        output::data(global.output, &json!({"event": "migrated", "path": path}));
+    }
+    Ok(())
 }

@@ -24,23 +24,34 @@ Examples:
   kubekeel config images pull --config kubeadm.yaml
   kubekeel config schema > kubeadm.schema.json";
 
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  kubekeel config validate --config kubeadm.yaml
+  kubekeel config validate --config kubeadm.yaml -o json | jq -r .kubernetesVersion";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  kubekeel config schema > kubeadm.schema.json
+
+For an editor with the YAML language server, begin the file with:
+  # yaml-language-server: $schema=kubeadm.schema.json";
+
 /// What is done with a configuration.
 #[derive(Debug, Clone, Subcommand)]
 enum Action {
     /// Prints a configuration with every default filled in
-    #[command(subcommand)]
+    #[command(subcommand, after_help = print::EXAMPLES)]
     Print(print::Print),
     /// Judges a configuration file, its patches included; every problem is told with its place
+    #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Validate),
     /// Rewrites a file of an older version; kubeadm's of 1.36 and before read v1beta3
     Migrate(migrate::Migrate),
     /// The images of a control plane
-    #[command(subcommand)]
+    #[command(subcommand, after_help = images::EXAMPLES)]
     Images(images::Images),
     /// Prints the JSON Schema of all documents, for editors
-    #[command(
-        after_help = "For an editor with the YAML language server, begin the file with:\n  # yaml-language-server: $schema=kubeadm.schema.json"
-    )]
+    #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
 }
 
@@ -70,7 +81,7 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<()> {
     match action {
         Action::Print(what) => print::run(global, &what),
         Action::Validate(args) => validate(global, &args, &files).await,
-        Action::Migrate(args) => migrate::run(&args).await,
+        Action::Migrate(args) => migrate::run(global, &args).await,
         Action::Images(images::Images::List(args)) => images::list(global, args, &files).await,
         Action::Images(images::Images::Pull(args)) => images::pull(global, args, &files).await,
         Action::Schema => {

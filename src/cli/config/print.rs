@@ -8,20 +8,29 @@ use crate::cluster::{COMPONENTS, Defaults, defaults};
 use crate::error::Result;
 use crate::manifest::yaml;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  kubekeel config print init-defaults > kubeadm.yaml
+  kubekeel config print init-defaults --component-configs KubeletConfiguration,KubeProxyConfiguration
+  kubekeel config print join-defaults -o json";
+
 /// Whose defaults are printed.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Print {
     /// Of init: this node and the cluster
-    #[command(name = "init-defaults")]
+    #[command(name = "init-defaults", after_help = "Examples:\n  kubekeel config print init-defaults > kubeadm.yaml")]
     Init(Components),
     /// Of kubeadm join, which brings nodes to the cluster
-    #[command(name = "join-defaults")]
+    #[command(name = "join-defaults", after_help = "Examples:\n  kubekeel config print join-defaults > join.yaml")]
     Join(Components),
     /// Of kubeadm reset
-    #[command(name = "reset-defaults")]
+    #[command(name = "reset-defaults", after_help = "Examples:\n  kubekeel config print reset-defaults > reset.yaml")]
     Reset,
     /// Of kubeadm upgrade
-    #[command(name = "upgrade-defaults")]
+    #[command(
+        name = "upgrade-defaults",
+        after_help = "Examples:\n  kubekeel config print upgrade-defaults > upgrade.yaml"
+    )]
     Upgrade,
 }
 

@@ -34,10 +34,13 @@ Examples:
 #[derive(Debug, Clone, Subcommand)]
 enum Upgrade {
     /// Says which versions can come next, and what one of them would change and restart
+    #[command(after_help = "Examples:\n  kubekeel upgrade plan\n  kubekeel upgrade plan v1.37.2")]
     Plan(flags::Plan),
     /// Shows how the manifests would change
+    #[command(after_help = "Examples:\n  kubekeel upgrade diff\n  kubekeel upgrade diff v1.37.2")]
     Diff(flags::Diff),
     /// Upgrades this control plane, proves the new one, or puts the old one back
+    #[command(after_help = "Examples:\n  kubekeel upgrade apply v1.37.2 --dry-run\n  kubekeel upgrade apply v1.37.2")]
     Apply(flags::Apply),
     /// Takes this node to what the cluster's own configuration says: a control plane, or the kubelet of any other node
     #[command(after_help = node::EXAMPLES)]

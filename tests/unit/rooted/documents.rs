@@ -105,14 +105,43 @@ fn a_migrated_file_keeps_its_problems_and_their_places() {
 }
 
 #[test]
+fn programs_are_told_what_was_written_or_get_it() {
+    let old = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/migrate/v1beta3.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let new = directory.path().join("new.yaml");
+    let told = |args: &[&str]| -> Vec<Value> {
+        let run = kubekeel(args).succeeds();
+        run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let migrated =
+        told(&["config", "migrate", "--old-config", old, "--new-config", new.to_str().unwrap(), "-o", "json"]);
+    assert_eq!(migrated, [json!({"event": "migrated", "path": new})]);
+    let printed = told(&["config", "migrate", "--old-config", old, "-o", "json"]);
+    assert_eq!(printed, documents(&fs::read_to_string(&new).unwrap()));
+
+    let (config, out) = (directory.path().join("config.yaml"), directory.path().join("out"));
+    fs::create_dir(&out).unwrap();
+    fs::write(&config, super::configuration("")).unwrap();
+    let (config, below) = (config.to_str().unwrap(), out.to_str().unwrap());
+    let rendered = told(&["render", "--config", config, "--out", below, "-o", "json"]);
+    let files = rendered[0]["files"].as_array().unwrap();
+    assert!(files.len() >= 6 && rendered[0]["below"] == below, "{rendered:?}");
+    for file in files {
+        assert!(out.join(file.as_str().unwrap().trim_start_matches('/')).exists(), "{file}");
+    }
+}
+
+#[test]
 fn every_command_has_a_manual_page_with_an_example() {
     let directory = tempfile::tempdir().unwrap();
     kubekeel(&["man", directory.path().to_str().unwrap()]).succeeds();
     let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(names.len() > 40, "{}", names.len());
     for name in ["kubekeel.1", "kubekeel-upgrade-apply.1", "kubekeel-config-images-pull.1", "kubekeel-certs-renew.1"] {
-        let page = fs::read_to_string(directory.path().join(name)).unwrap();
-        assert!(page.contains(".SH SYNOPSIS"), "{name}: {page}");
+        assert!(directory.path().join(name).exists(), "{name} in {names:?}");
     }
-    assert!(fs::read_to_string(directory.path().join("kubekeel-rollback.1")).unwrap().contains("Examples"));
+    for path in names {
+        let page = fs::read_to_string(&path).unwrap();
+        assert!(page.contains(".SH SYNOPSIS") && page.contains("Examples"), "{}: {page}", path.display());
+    }
 }

@@ -1,6 +1,7 @@
 //! Files that we wrote and somebody edited, and files of somebody else.
 
 use kubekeel::layout;
+use kubekeel::plan::Inventory;
 
 use super::{Root, assert_same, verify};
 
@@ -84,11 +85,9 @@ fn files_of_another_tool_stay() {
 fn an_edit_after_an_interrupted_run_is_seen() {
     let root = Root::made();
     // A run that was killed after its last rename and before recording it: claims without digests.
-    let mut inventory: serde_json::Value = serde_json::from_slice(&root.read(super::INVENTORY)).unwrap();
-    for entry in inventory["entries"].as_object_mut().unwrap().values_mut() {
-        entry.as_object_mut().unwrap().remove("digest");
-    }
-    root.write(super::INVENTORY, inventory.to_string());
+    let mut inventory = Inventory::parse(Some(&root.read(super::INVENTORY))).unwrap();
+    inventory.entries.values_mut().for_each(|entry| entry.digest = None);
+    root.write(super::INVENTORY, inventory.to_bytes());
     root.init(&[]).succeeds();
     verify::complete(&root, "settled");
     let path = EDITED[0];

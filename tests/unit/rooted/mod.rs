@@ -15,16 +15,17 @@ use tempfile::TempDir;
 
 mod concurrent;
 mod config;
+mod damage;
 mod documents;
 mod drift;
 mod expiry;
 mod external;
-mod inventory;
 #[cfg(feature = "faults")]
 mod kill;
 mod modes;
 mod patches;
 mod plan;
+mod progress;
 mod renewal;
 mod requests;
 mod rerun;

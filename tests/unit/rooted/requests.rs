@@ -70,10 +70,20 @@ fn requests_say_what_the_certificates_would_and_replace_nothing() {
         assert_eq!(Key::from_pem(document.key_pem.expect("a key").expose()).expect("a key").spki(), spki, "{path}");
         assert_eq!((document.certificate_pem, document.server), (None, kubeconfig::server(id, &config)), "{path}");
     }
+    // kubeadm's names and modes.
     for (path, entry) in root.tree() {
-        let is_secret = path.ends_with(".key") || path.ends_with(".conf");
-        assert!(!is_secret || entry.mode == 0o600, "{path} has mode {:o}", entry.mode);
+        let mode = if entry.content.is_some() { 0o600 } else { 0o700 };
+        assert_eq!(entry.mode, mode, "{path} has mode {:o}", entry.mode);
     }
+    let pairs = ["apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "front-proxy-client"];
+    let pairs = pairs.into_iter().chain(["etcd/healthcheck-client", "etcd/peer", "etcd/server"]);
+    let mut names: Vec<_> = pairs.flat_map(|base| [format!("/out/{base}.csr"), format!("/out/{base}.key")]).collect();
+    for name in ["admin", "controller-manager", "kubelet", "scheduler", "super-admin"] {
+        names.extend([format!("/out/{name}.conf"), format!("/out/{name}.conf.csr")]);
+    }
+    names.sort();
+    let files = root.tree().into_iter().filter(|(_, entry)| entry.content.is_some());
+    assert_eq!(files.map(|(path, _)| path).collect::<Vec<_>>(), names);
     let before = root.tree();
     assert_eq!(keys(&before).len(), 7);
     root.remove("/out/apiserver.csr");
@@ -83,10 +93,30 @@ fn requests_say_what_the_certificates_would_and_replace_nothing() {
     assert_same(&before_again, &root.tree());
 }
 
+/// kubeadm makes those of etcd, too, when etcd is elsewhere.
+#[test]
+fn requests_are_made_with_an_external_etcd_as_well() {
+    let root = Root::new();
+    root.configure("etcd: {external: {endpoints: ['http://192.0.2.20:2379']}}\n");
+    let config = root.config_path().display().to_string();
+    let args = ["generate-csr", "--config", &config, "--cert-dir", "/out", "--kubeconfig-dir", "/out", "-o", "json"];
+    let told = certs(&root, &args).succeeds().stdout;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["files"].as_array().map(Vec::len), Some(24), "{told}");
+    assert!(root.at("/out/etcd/peer.csr").exists());
+}
+
 #[test]
 fn a_certificate_key_is_what_init_takes() {
     let root = Root::new();
     let key = certs(&root, &["certificate-key"]).succeeds().stdout;
-    assert!(key.trim().parse::<kubekeel::token::CertificateKey>().is_ok());
+    // Nothing else, so that it can stand in `$(…)`: 32 bytes in lower-case hexadecimal digits.
+    let digits = key.strip_suffix('\n').unwrap();
+    assert!(digits.len() == 64 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{key}");
+    assert!(digits.parse::<kubekeel::token::CertificateKey>().is_ok());
     assert_ne!(key, certs(&root, &["certificate-key"]).succeeds().stdout);
+    let json = certs(&root, &["certificate-key", "-o", "json"]).succeeds().stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["certificateKey"].as_str().map(str::len), Some(64));
+    assert!(root.tree().is_empty(), "nothing is written");
 }

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Root, verify};
 
 /// A pipe that takes `bytes` more bytes (at most a page) before its writer waits.
-fn nearly_full(bytes: usize) -> (PipeReader, std::io::PipeWriter) {
+pub(super) fn nearly_full(bytes: usize) -> (PipeReader, std::io::PipeWriter) {
     const PAGE: usize = 4096;
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
