@@ -46,7 +46,8 @@ fn with_state() -> Root {
         let source = Some(("config.yaml".to_owned(), super::configuration(more)));
         generations.commit("init", &Input { source, ..Input::default() }).unwrap();
     }
-    let pending = Pending { from: 1, command: "apply".into(), etcd_data: None, snapshot: None };
+    let pending =
+        Pending { from: 1, command: "apply".into(), etcd_data: None, before: None, members: 1, snapshot: None };
     generations.begin(&pending).unwrap();
     root
 }
