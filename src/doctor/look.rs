@@ -95,7 +95,7 @@ fn drop_ins(files: &Files, directory: &str) -> Vec<String> {
     for path in names.into_iter().map(|name| format!("{}/{name}", directory.trim_end_matches('/'))) {
         match files.status(&path).ok().flatten().map(|status| status.kind) {
             Some(EntryKind::Directory) => found.extend(drop_ins(files, &path)),
-            Some(EntryKind::File) if path.ends_with(".conf") => found.push(path),
+            Some(EntryKind::File) if path.rsplit('.').next() == Some("conf") => found.push(path),
             _ => {}
         }
     }

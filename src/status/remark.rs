@@ -142,6 +142,7 @@ impl Status {
             name => name,
         };
         match certificate.managed {
+            Managed::Externally if certificate.authority => "renew it where its key is".into(),
             Managed::Externally => "kubekeel certs generate-csr".into(),
             _ if certificate.authority && certificate.damaged.is_some() => "put it back from a backup".into(),
             _ if certificate.authority => format!("kubekeel certs rotate-ca begin {name}"),

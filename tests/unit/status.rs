@@ -162,6 +162,7 @@ fn a_certificate_is_renewed_by_whom_it_belongs_to() {
         (0, "admin.conf", Managed::Kubekeel, 29, Attention, "kubekeel certs renew admin.conf"),
         (0, "apiserver", Managed::Kubekeel, 0, Broken, "kubekeel certs renew apiserver"),
         (0, "apiserver", Managed::Externally, -1, Broken, "kubekeel certs generate-csr"),
+        (2, "ca", Managed::Externally, 5, Attention, "renew it where its key is"),
         (0, "kubelet-client", Managed::Kubelet, -1, Broken, "kubekeel certs renew kubelet.conf"),
         (2, "ca", Managed::Kubekeel, 5, Attention, "kubekeel certs rotate-ca begin ca"),
         // Nobody verifies it.

@@ -58,7 +58,7 @@ fn looks(line: &str, there: &[(&str, &str)]) -> Watched {
     let read = |path: &str| there.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
     let drop_ins = |directory: &str| {
         let below = there.iter().map(|(name, _)| (*name).to_owned());
-        below.filter(|name| name.starts_with(directory) && name.ends_with(".conf")).collect()
+        below.filter(|name| name.starts_with(directory)).collect()
     };
     watched(&arguments, &Asked { read: &read, drop_ins: &drop_ins })
 }

@@ -31,6 +31,7 @@ mod reset;
 mod secrets;
 mod signals;
 mod space;
+mod status;
 mod unfit;
 mod verify;
 
