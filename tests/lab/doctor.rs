@@ -96,6 +96,14 @@ fn what_is_wrong_on_a_node_that_ran_is_named() {
 
     sh(&node, "mount -t tmpfs -o size=2m tmpfs /var/log/pods");
     named(&node, 1, "disk-full", "node", "/var/log/pods");
+    sh(&node, "mount -o remount,size=100m /var/log/pods");
+    named(&node, 4, "disk-low", "/var/log/pods", "are free");
+    sh(
+        &node,
+        "umount /var/log/pods; mount -t tmpfs -o size=2g,nr_inodes=100 tmpfs /var/log/pods
+        cd /var/log/pods; touch $(seq 97)",
+    );
+    named(&node, 4, "disk-low", "/var/log/pods", "of 100 inodes are free");
     sh(&node, "umount /var/log/pods");
     well_again(&node);
 

@@ -271,6 +271,10 @@ fn a_missing_node_is_named_once_with_the_kubelets_word_and_not_as_mirror_pods() 
         ["the API server knows no Node keel-1", "E1 \"Unable to register node with API server\""]
     );
     assert!(cause.remedy.starts_with("systemctl restart kubelet"), "{cause:?}");
+    // While the API server does not tell of the Node, the kubelet's word is all there is.
+    exam.view.node = Err("nobody to ask".into());
+    let cause = finds(&exam, Severity::Broken, "registration", "kubelet").diagnosis;
+    assert_eq!(cause.evidence, ["E1 \"Unable to register node with API server\""]);
 }
 
 #[test]

@@ -34,6 +34,10 @@ fn an_etcd_that_does_not_answer_is_named() {
     let cause = finds(&exam, Broken, "etcd-down", "etcd").diagnosis;
     assert_eq!(cause.summary, "etcd: connect at 127.0.0.1:2379: Connection refused (os error 111)");
     assert!(cause.remedy.contains("/var/log/pods") && !cause.remedy.contains("doctor"), "{cause:?}");
+    // What weighs less explains nothing.
+    exam.sync = Some(std::time::Duration::from_millis(80));
+    let found: Vec<_> = causes(&exam).iter().map(|one| (one.severity, one.diagnosis.cause)).collect();
+    assert_eq!(found, [(Broken, "etcd-down"), (Attention, "slow-disk")]);
 }
 
 #[test]
