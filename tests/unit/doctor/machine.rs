@@ -146,6 +146,9 @@ fn before_init_what_would_keep_it_from_coming_up_is_named() {
     let mut dead = before_init(1, NO_CONFIGURATION);
     dead.evidence.runtime_error = Some("connection refused".into());
     finds(&dead, Severity::Broken, "runtime-down", "container-runtime");
+    // Between two restarts the kubelet runs for a moment.
+    dead.status.kubelet.running = true;
+    finds(&dead, Severity::Broken, "runtime-down", "container-runtime");
     // A kubelet that cannot even be started.
     finds(&before_init(203, ""), Severity::Broken, "kubelet-down", "kubelet");
     let flag = r#"E1123 10:00:00.000000 1 run.go:72] "command failed" err="failed to parse kubelet flag: unknown flag: --nope""#;
