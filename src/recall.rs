@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::apply::Generations;
-use crate::config::{Config, Facts, Input, Overrides};
+use crate::config::{Arg, Config, Facts, Input, Overrides};
 use crate::error::Result;
 use crate::generation::Generation;
 use crate::host::facts;
@@ -42,6 +42,10 @@ pub async fn recall(files: &Files) -> Result<Recalled> {
     if let Some(data_dir) = guess.flag(Component::Etcd, "data-dir") {
         data_dir.clone_into(&mut config.cluster.etcd.data_dir);
     }
+    config.cluster.etcd.extra_args = guess.flags(Component::Etcd);
+    config.cluster.api_server.extra_args = guess.flags(Component::ApiServer);
+    config.cluster.controller_manager.extra_args = guess.flags(Component::ControllerManager);
+    config.cluster.scheduler.extra_args = guess.flags(Component::Scheduler);
     Ok(Recalled { config, generation: None, unreadable })
 }
 
@@ -67,6 +71,16 @@ impl Guess {
         let words = self.container(component)?["command"].as_array()?.iter().rev().filter_map(Value::as_str);
         let mut values = words.filter_map(|word| word.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('='));
         values.next()
+    }
+
+    /// All flags with a value: ports and certificates are where they say.
+    fn flags(&self, component: Component) -> Vec<Arg> {
+        let words = self.container(component).and_then(|container| container["command"].as_array());
+        let flag = |word: &Value| {
+            let (name, value) = word.as_str()?.strip_prefix("--")?.split_once('=')?;
+            Some(Arg { name: name.to_owned(), value: value.to_owned() })
+        };
+        words.into_iter().flatten().filter_map(flag).collect()
     }
 
     fn overrides(&self, files: &Files, facts: &Facts) -> Overrides {

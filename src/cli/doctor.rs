@@ -44,12 +44,8 @@ pub(super) async fn run(global: &Global, matches: &ArgMatches) -> Result<u8> {
     let files = Files::new(&global.root);
     only_on_the_machine(&files, "doctor")?;
     let exam = look::look(&files).await?;
-    let causes = if exam.status.initialised { doctor::causes(&exam) } else { vec![] };
-    let severity = if exam.status.initialised {
-        causes.iter().map(|cause| cause.severity).max().unwrap_or(exam.status.severity())
-    } else {
-        Severity::Waiting
-    };
+    let causes = doctor::causes(&exam);
+    let severity = doctor::severity(&exam, &causes);
     if let Some(path) = &args.bundle {
         let config = recall(&files).await?.config;
         let archive = bundle::archive(&exam, &causes, &config, &files).await?;
@@ -67,8 +63,7 @@ fn text(causes: &[Cause], severity: Severity) -> String {
     if causes.is_empty() {
         return match severity {
             Severity::Waiting => "There is no control plane on this node yet: it waits for `kubekeel init`.".into(),
-            Severity::Well => "Nothing is wrong: all static pods are proven to run.".into(),
-            _ => "No cause was found; `kubekeel status` tells what is not as it should be.".into(),
+            _ => "Nothing is wrong: all static pods are proven to run.".into(),
         };
     }
     let blocks = causes.iter().map(|Cause { diagnosis, .. }| {

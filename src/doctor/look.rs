@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::{Exam, Served};
+use super::{Asked, Exam, Served, Watched, watched, words};
 use crate::config::Config;
 use crate::error::Result;
 use crate::host::cri::Cri;
-use crate::host::fs::Files;
-use crate::host::{self, checkup, evidence, routes, service};
+use crate::host::fs::{EntryKind, Files};
+use crate::host::{self, checkup, evidence, http, routes, service};
 use crate::layout;
 use crate::lint;
 use crate::manifest::{self, Component};
-use crate::pki::{Certificate, CertificateId};
+use crate::pki::Certificate;
 use crate::status::look::{self, Looked};
 
 /// How far back the logs are read. A mirror pod that is refused is tried again every 60-90 s.
 const BACK: Duration = Duration::from_secs(200);
 const LINES: usize = 4000;
 const KUBELET_LINES: usize = 200;
+/// Environment files of the kubelet's unit, in its order: kubeadm's, and the user's on Debian and on Red Hat's systems.
+const FLAG_FILES: [&str; 3] = [layout::KUBELET_FLAGS, "/etc/default/kubelet", "/etc/sysconfig/kubelet"];
 
 /// Examines the node.
 pub async fn look(files: &Files) -> Result<Exam> {
@@ -36,10 +36,11 @@ async fn examine(files: &Files) -> Result<Exam> {
         let read = bytes.and_then(|bytes| manifest::read(&String::from_utf8_lossy(&bytes)).ok());
         wanted.extend(read.filter(manifest::Read::is_genuine).map(|read| (component, read.digest)));
     }
-    let (evidence, journal, served) = tokio::join!(
+    let (evidence, journal, served, time) = tokio::join!(
         evidence::collect(&config, files, cri.as_ref(), &wanted, &view, BACK),
         service::journal(service::KUBELET, host::now() - BACK, LINES),
-        served(&config, files)
+        served(&config, files),
+        checkup::time_sync()
     );
     // What a kubelet before this one complained of is over.
     let since = evidence.kubelet.as_ref().and_then(service::ServiceStatus::last_start);
@@ -50,9 +51,11 @@ async fn examine(files: &Files) -> Result<Exam> {
     let directory = lint::look(files, layout::MANIFESTS).unwrap_or_default();
     Ok(Exam {
         manifests: lint::judge(&directory, None),
-        static_pod_path: static_pod_path(files),
+        watched: watched_directories(files, evidence.kubelet.as_ref()),
+        kubelet_is_configured: files.status(layout::KUBELET_CONFIG).is_ok_and(|status| status.is_some()),
         mirror_log: journal.into_iter().filter(|line| is_about_mirrors(line)).collect(),
         served,
+        time,
         sync: checkup::sync_latency(&config.cluster.etcd.data_dir),
         routes: routes::routes(),
         services: config.cluster.networking.service_networks.clone(),
@@ -69,31 +72,57 @@ fn is_about_mirrors(line: &str) -> bool {
     line.starts_with(['E', 'W']) && line.to_lowercase().contains("mirror pod")
 }
 
-fn static_pod_path(files: &Files) -> Option<String> {
-    let bytes = files.read(layout::KUBELET_CONFIG).ok()??;
-    let document: Value = serde_yaml::from_str(&String::from_utf8_lossy(&bytes)).ok()?;
-    // The kubelet takes a path with or without its slash.
-    document["staticPodPath"].as_str().map(|path| path.trim_end_matches('/').to_owned())
+/// Where the kubelet that runs looks for static pods, and where the next one will: environment files may have changed since.
+fn watched_directories(files: &Files, kubelet: Option<&service::ServiceStatus>) -> Vec<Watched> {
+    let text = |path: &str| Some(String::from_utf8_lossy(&files.read(path).ok()??).into_owned());
+    let asked = Asked { read: &text, drop_ins: &|directory| drop_ins(files, directory) };
+    let pid = kubelet.filter(|kubelet| kubelet.is_running()).map_or(0, |kubelet| kubelet.pid);
+    let mut arguments = checkup::command_line(pid).unwrap_or_default();
+    let mut all = vec![];
+    if !arguments.is_empty() {
+        all.push(watched(&arguments, &asked));
+    }
+    arguments.extend(FLAG_FILES.iter().filter_map(|path| text(path)).flat_map(|text| words(&text)));
+    all.push(watched(&arguments, &asked));
+    all
+}
+
+/// All files `*.conf` below a directory, in the order of their paths.
+fn drop_ins(files: &Files, directory: &str) -> Vec<String> {
+    let mut names = files.list(directory).unwrap_or_default();
+    names.sort();
+    let mut found = vec![];
+    for path in names.into_iter().map(|name| format!("{}/{name}", directory.trim_end_matches('/'))) {
+        match files.status(&path).ok().flatten().map(|status| status.kind) {
+            Some(EntryKind::Directory) => found.extend(drop_ins(files, &path)),
+            Some(EntryKind::File) if path.rsplit('.').next() == Some("conf") => found.push(path),
+            _ => {}
+        }
+    }
+    found
 }
 
 async fn served(config: &Config, files: &Files) -> Vec<Served> {
-    let api = manifest::endpoint(Component::ApiServer, config);
-    let own = config.advertise_address.to_string();
-    let ports = [
-        (Component::ApiServer, api.host, api.port, CertificateId::ApiServer),
-        (Component::Etcd, "127.0.0.1".to_owned(), 2379, CertificateId::EtcdServer),
-        (Component::Etcd, own, 2380, CertificateId::EtcdPeer),
-    ];
+    let components: Vec<_> = manifest::components(config).collect();
     let mut all = vec![];
-    for (component, host, port, id) in ports {
-        let file = format!("{}/{}.crt", config.cluster.certificates_dir, id.base());
-        let bytes = files.read(&file).ok().flatten();
-        let certificate = bytes.and_then(|bytes| Certificate::parse(&bytes).ok());
-        // A port that does not answer is another finding.
-        if let (Some(certificate), Ok(shown)) = (certificate, checkup::served_certificate(&host, port).await) {
-            let address = format!("{host}:{port}");
-            all.push(Served { component, address, file, is_the_files: shown == certificate.der });
-        }
+    for port in manifest::served(config).into_iter().filter(|port| components.contains(&port.component)) {
+        let Some(file) = port.certificate else { continue };
+        // A file that is not there is drift, and a port that does not answer is another finding.
+        let Some(bytes) = files.read(&file).ok().flatten() else { continue };
+        let Ok(shown) = http::shown(&port.host, port.port).await else { continue };
+        let address = format!("{}:{}", port.host, port.port);
+        all.push(Served { component: port.component, address, file, difference: difference(&bytes, shown) });
     }
     all
+}
+
+fn difference(file: &[u8], shown: Vec<u8>) -> Option<String> {
+    match Certificate::parse(file) {
+        Ok(wanted) if wanted.der == shown => None,
+        Ok(wanted) => {
+            let serial = Certificate::from_der(shown).map_or_else(|_| "no".into(), |shown| shown.serial);
+            Some(format!("it shows the certificate with serial {serial}, the file has serial {}", wanted.serial))
+        }
+        Err(error) => Some(error.to_string()),
+    }
 }

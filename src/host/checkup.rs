@@ -4,15 +4,10 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
-use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
-use tokio_rustls::TlsConnector;
-
-use super::http;
 
 /// The slowest of some synced writes to the file system of a directory; the file has no name, so nothing stays behind.
 /// `None` where the file system has no such files.
@@ -31,17 +26,41 @@ pub fn sync_latency(directory: &str) -> Option<Duration> {
     Some(slowest)
 }
 
-/// The certificate that a server shows, in DER; nothing is said about whether it should be trusted.
-pub async fn served_certificate(host: &str, port: u16) -> Result<Vec<u8>, String> {
-    let shake = async {
-        let stream = tokio::net::TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
-        let tls = TlsConnector::from(Arc::new(http::self_signed()?));
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let stream = tls.connect(name, stream).await.map_err(|error| error.to_string())?;
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        chain.first().map(|leaf| leaf.to_vec()).ok_or_else(|| "it shows no certificate".to_owned())
-    };
-    tokio::time::timeout(Duration::from_secs(2), shake).await.unwrap_or_else(|_| Err("it does not answer".into()))
+/// Whether somebody sets the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeSync {
+    /// A service for that is active.
+    pub wanted: bool,
+    /// The kernel was told that the clock is right.
+    pub reached: bool,
+}
+
+/// What systemd knows of the clock; `None` without `systemd-timedated` and the bus that leads to it.
+pub async fn time_sync() -> Option<TimeSync> {
+    // The bus waits for half a minute for a service that does not come up.
+    const PATIENCE: Duration = Duration::from_secs(3);
+    let asked = say("timedatectl", &["show", "--property", "NTP", "--property", "NTPSynchronized"]);
+    let said = tokio::time::timeout(PATIENCE, asked).await.ok()?;
+    read_time_sync(&String::from_utf8_lossy(&said))
+}
+
+fn read_time_sync(text: &str) -> Option<TimeSync> {
+    let is = |name: &str| text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')? == "yes"));
+    Some(TimeSync { wanted: is("NTP")?, reached: is("NTPSynchronized")? })
+}
+
+/// The command line of a process, without the program.
+pub fn command_line(pid: u32) -> Option<Vec<String>> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = bytes.split(|byte| *byte == 0).skip(1).filter(|word| !word.is_empty());
+    Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+}
+
+/// Free inodes on the file system of a path and all of them; `None` where it is not there, and where the file system makes
+/// them as it goes.
+pub fn inodes(path: &str) -> Option<(u64, u64)> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    (stat.f_files > 0).then_some((stat.f_favail, stat.f_files))
 }
 
 /// The last lines of a file that may be large.
@@ -87,4 +106,24 @@ pub async fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 pub fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes).and_then(|()| file.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_timedatectl_says() {
+        let sync = |wanted, reached| Some(TimeSync { wanted, reached });
+        assert_eq!(read_time_sync("NTP=yes\nNTPSynchronized=no\n"), sync(true, false));
+        assert_eq!(read_time_sync("NTPSynchronized=yes\nNTP=no\n"), sync(false, true));
+        assert_eq!(read_time_sync("Failed to connect to bus: No such file or directory"), None);
+    }
+
+    #[test]
+    fn a_command_line_is_its_arguments() {
+        let own = command_line(std::process::id()).expect("it runs");
+        assert_eq!(own, std::env::args().skip(1).collect::<Vec<_>>());
+        assert_eq!(command_line(0), None);
+    }
 }

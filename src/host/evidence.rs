@@ -39,7 +39,7 @@ pub async fn collect(
     if let Some(cri) = cri {
         runtime_cgroup_driver = cri.cgroup_driver().await;
         for component in digests.keys() {
-            let image = manifest::image(*component, config);
+            let image = image(*component, files).unwrap_or_else(|| manifest::image(*component, config));
             if cri.has_image(&image).await.is_ok_and(|present| !present) {
                 missing_images.push((*component, image));
             }
@@ -73,6 +73,15 @@ pub async fn collect(
         external_etcd: external_etcd(config),
         node_error: view.node.as_ref().err().cloned(),
     }
+}
+
+/// The image that the manifest names: of a pod that is not ours no configuration tells it.
+fn image(component: Component, files: &Files) -> Option<String> {
+    let bytes = files.read(&component.path()).ok()??;
+    let pod = manifest::read(&String::from_utf8_lossy(&bytes)).ok()?.pod;
+    let containers = pod["spec"]["containers"].as_array()?;
+    let own = containers.iter().find(|container| container["name"] == component.name())?;
+    own["image"].as_str().map(str::to_owned)
 }
 
 /// As logs name the members.

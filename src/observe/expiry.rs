@@ -116,6 +116,7 @@ impl Look<'_> {
     }
 
     fn add(&mut self, name: &str, path: String, signer: Signer, managed: Managed, found: Found) {
+        let since = found.as_ref().and_then(|found| Some(found.as_ref().ok()?.not_before));
         let validity = match found {
             None => Validity::Missing,
             Some(Err(why)) => Validity::Damaged(why),
@@ -130,7 +131,7 @@ impl Look<'_> {
             Signer::Authority(id) => Some(id.name().to_owned()),
             Signer::Kubelet => Some("the kubelet's own".to_owned()),
         };
-        self.rows.push(Expiry { name: name.to_owned(), path, authority, managed, validity });
+        self.rows.push(Expiry { name: name.to_owned(), path, authority, managed, validity, since });
     }
 
     fn is_genuine(&self, certificate: &Certificate, signer: Signer) -> bool {

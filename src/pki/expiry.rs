@@ -49,6 +49,8 @@ pub struct Expiry {
     pub managed: Managed,
     /// Until when it is valid.
     pub validity: Validity,
+    /// From when it is valid, Unix seconds, as far as it can be believed.
+    pub since: Option<i64>,
 }
 
 /// All certificates of a node at one time.

@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{CertificateLeft, ComponentState, EtcdState, Proven, Service, Status};
+use super::{CertificateLeft, ComponentState, EtcdState, Inodes, Proven, Service, Status};
 use crate::apply::{Generations, snapshot};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::host::cri::Cri;
 use crate::host::fs::Files;
 use crate::host::http::Health;
-use crate::host::{self, service};
-use crate::kubeconfig;
+use crate::host::{self, checkup, facts, service};
 use crate::layout;
 use crate::manifest::{self, Component};
 use crate::observe::{self, sha256};
-use crate::observed::NodeState;
-use crate::pki::{Certificate, CertificateId, KubeconfigId};
+use crate::observed::{NodeState, PodRun};
+use crate::pki::{Expiry, Validity};
 use crate::plan::Inventory;
 use crate::prove::ladder::{self, View};
 use crate::prove::{self, probes};
@@ -36,7 +35,7 @@ pub struct Looked {
     pub config: Config,
     /// The view that the ladder was climbed in.
     pub view: View,
-    /// The digests that should run.
+    /// What should run: the digests, and of pods that are not ours the identity of the newest.
     pub digests: BTreeMap<Component, String>,
 }
 
@@ -72,35 +71,60 @@ async fn look_at(files: &Files) -> Result<Looked> {
         is_ours: !inventory.entries.is_empty(),
         generation: generation.as_ref().map(proven),
         pending: pending.map(|pending| pending.command),
-        certificates: certificates(&config, files),
         free: free(&config, files),
         drift: drift(files, &inventory, generation.as_ref()),
-        unseen,
         ..Status::default()
     };
+    if initialised {
+        match observe::expiries(&config.cluster.certificates_dir, files) {
+            Ok(expiries) => status.certificates = certificates(expiries.now, expiries.rows),
+            Err(error) => drop(unseen.insert(config.cluster.certificates_dir.clone(), why(&error))),
+        }
+    }
+    status.unseen = unseen;
     let desired = |component: Component| {
         let kept = generation.as_ref().and_then(|generation| generation.manifest_digest(component));
         Some((component, kept.or_else(|| on_disk.get(&component).cloned().flatten())?))
     };
-    let digests: BTreeMap<_, _> = Component::ALL.into_iter().filter_map(desired).collect();
+    let mut digests: BTreeMap<_, _> = Component::ALL.into_iter().filter_map(desired).collect();
     let mut view = View::default();
     if files.is_machine() {
-        view = Box::pin(live(&mut status, &config, files, &digests)).await;
+        status.inodes = inodes(&config);
+        view = Box::pin(live(&mut status, &config, files)).await;
+        let wanted = digests.clone();
+        if !status.is_ours {
+            by_name(on_disk.into_keys(), &view, &mut digests);
+        }
+        if status.initialised {
+            status.components = manifest::components(&config)
+                .map(|component| component_state(component, wanted.get(&component), digests.get(&component), &view))
+                .collect();
+        }
     }
     Ok(Looked { status, config, view, digests })
 }
 
+/// A manifest of another tool says nothing about its pod but the name: the newest of that name is the one that is wanted.
+fn by_name(components: impl Iterator<Item = Component>, view: &View, digests: &mut BTreeMap<Component, String>) {
+    for component in components {
+        let newest = |run: &&PodRun| run.name == component.name();
+        let identity = view.pods.iter().flatten().find(newest).and_then(|run| run.digest.clone());
+        digests.entry(component).or_insert_with(|| identity.unwrap_or_default());
+    }
+}
+
 /// What runs.
-async fn live(status: &mut Status, config: &Config, files: &Files, digests: &BTreeMap<Component, String>) -> View {
+async fn live(status: &mut Status, config: &Config, files: &Files) -> View {
     let authority = files.read(&format!("{}/ca.crt", config.cluster.certificates_dir)).ok().flatten();
     let authority = authority.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let components: Vec<_> = manifest::components(config).collect();
+    let asks_etcd = status.initialised && components.contains(&Component::Etcd);
     let (kubelet, runtime, health, (node, mirrors), etcd) = tokio::join!(
         service::status(service::KUBELET),
         runtime(&config.node.cri_socket),
         async { if status.initialised { probes::ask(&components, config, &authority).await } else { BTreeMap::new() } },
         within(cluster(config, files)),
-        async { if status.initialised { Some(within(etcd(config, files)).await) } else { None } },
+        async { if asks_etcd { Some(within(etcd(config, files)).await) } else { None } },
     );
     let mirrors = mirrors.map_err(|why| why.clone());
     let (version, pods) = match runtime {
@@ -110,8 +134,12 @@ async fn live(status: &mut Status, config: &Config, files: &Files, digests: &BTr
     let registered = node.as_ref().map(Option::is_some).map_err(Clone::clone);
     let view = View { pods, health, node: registered, mirrors, ..View::default() };
     let kubelet = kubelet.unwrap_or_default();
+    let mut version_of_kubelet = node.as_ref().ok().and_then(Option::as_ref).map(|node| node.kubelet.clone());
+    if version_of_kubelet.is_none() {
+        version_of_kubelet = facts::kubelet_version().await.map(|version| version.to_string());
+    }
     status.kubelet = Service {
-        version: node.as_ref().ok().and_then(Option::as_ref).map(|node| node.kubelet.clone()),
+        version: version_of_kubelet,
         running: kubelet.is_running(),
         state: format!("{} ({})", kubelet.active, kubelet.sub),
         since: kubelet.started_at().map(seconds),
@@ -121,21 +149,22 @@ async fn live(status: &mut Status, config: &Config, files: &Files, digests: &BTr
     status.etcd = etcd;
     if status.initialised {
         status.node_ready = Some(node.map(|node| node.is_some_and(|node| node.ready)));
-        status.components = components
-            .iter()
-            .map(|component| component_state(*component, digests.get(component).cloned(), &view))
-            .collect();
     }
     view
 }
 
-fn component_state(component: Component, desired: Option<String>, view: &View) -> ComponentState {
+fn component_state(
+    component: Component,
+    desired: Option<&String>,
+    identity: Option<&String>,
+    view: &View,
+) -> ComponentState {
     let mut runs = view.pods.iter().flatten().filter(|run| run.name == component.name() && run.is_alive());
     let run = runs.next();
     let container = run.and_then(|run| run.containers.first());
     ComponentState {
-        progress: ladder::climb(component, desired.as_deref(), view),
-        desired,
+        progress: ladder::climb(component, identity.map(String::as_str), view),
+        desired: desired.cloned(),
         running: run.and_then(|run| run.digest.clone()),
         image: container.map(|container| container.image.clone()).unwrap_or_default(),
         since: container.map(|container| container.started_at / 1_000_000_000).filter(|since| *since > 0),
@@ -154,7 +183,7 @@ fn manifests(files: &Files) -> BTreeMap<Component, Option<String>> {
     Component::ALL.into_iter().filter_map(read).collect()
 }
 
-async fn runtime(socket: &str) -> Result<(String, Result<Vec<crate::observed::PodRun>, String>), String> {
+async fn runtime(socket: &str) -> Result<(String, Result<Vec<PodRun>, String>), String> {
     let cri = Cri::connect(socket).await.map_err(|error| error.to_string())?;
     let (version, pods) = tokio::join!(cri.version(), cri.static_pods());
     let version = version.map_err(|error| error.to_string())?;
@@ -174,12 +203,17 @@ async fn cluster(config: &Config, files: &Files) -> (Result<Option<NodeState>, S
 }
 
 async fn etcd(config: &Config, files: &Files) -> Result<EtcdState, String> {
-    let etcd = snapshot::connect(config, files).await.map_err(|error| error.to_string())?;
+    let etcd = snapshot::connect(config, files).await.map_err(|error| why(&error))?;
     let status = etcd.status().await.map_err(|error| error.to_string())?;
     let quota = config.cluster.etcd.extra_args.iter().rev().find(|arg| arg.name == "quota-backend-bytes");
     let quota = quota.and_then(|arg| arg.value.parse().ok()).filter(|quota| *quota > 0).unwrap_or(DEFAULT_QUOTA);
     let size = u64::try_from(status.db_size).unwrap_or(0);
     Ok(EtcdState { version: status.version, size, quota, alarms: status.errors })
+}
+
+/// The innermost cause: what was attempted says nothing to somebody who only looks.
+fn why(error: &Error) -> String {
+    error.causes.last().unwrap_or(&error.message).clone()
 }
 
 /// What takes too long is an error of its own kind.
@@ -215,35 +249,45 @@ fn proven(generation: &Generation) -> Proven {
     }
 }
 
-fn certificates(config: &Config, files: &Files) -> Vec<CertificateLeft> {
-    let now = seconds(host::now());
-    let left = |name: &str, pem: &[u8]| {
-        let certificate = Certificate::parse(pem).ok()?;
-        let days = (certificate.not_after - now).div_euclid(86_400);
+fn certificates(now: i64, rows: Vec<Expiry>) -> Vec<CertificateLeft> {
+    let left = |row: Expiry| {
+        let (not_after, damaged) = match row.validity {
+            Validity::Until(end) => (Some(end), None),
+            Validity::Damaged(why) => (None, Some(why)),
+            // What was there is drift; what never was may be missing on purpose.
+            Validity::Missing => return None,
+        };
         Some(CertificateLeft {
-            name: name.into(),
-            authority: certificate.is_ca,
-            not_after: certificate.not_after,
-            days,
+            name: row.name,
+            path: row.path,
+            authority: row.authority.is_none(),
+            managed: row.managed,
+            not_before: row.since,
+            not_after,
+            days: not_after.map(|end| (end - now).div_euclid(86_400)),
+            damaged,
         })
     };
-    let read = |path: &str| files.read(path).ok().flatten();
-    let own = CertificateId::ALL
-        .into_iter()
-        .filter_map(|id| left(id.name(), &read(&format!("{}/{}.crt", config.cluster.certificates_dir, id.base()))?));
-    let kubeconfigs = KubeconfigId::ALL.into_iter().filter_map(|id| {
-        let parsed = kubeconfig::parse(&read(&layout::kubeconfig(id.file()))?).ok()?;
-        left(id.file(), parsed.certificate_pem?.as_bytes())
-    });
-    let kubelet = read(layout::KUBELET_CLIENT).and_then(|bytes| left("kubelet client", &bytes));
-    let mut all: Vec<_> = own.chain(kubeconfigs).chain(kubelet).collect();
+    let mut all: Vec<_> = rows.into_iter().filter_map(left).collect();
     all.sort_by(|a, b| (a.not_after, &a.name).cmp(&(b.not_after, &b.name)));
     all
 }
 
+/// Where the control plane writes.
+fn written(config: &Config) -> [&str; 3] {
+    [config.cluster.etcd.data_dir.as_str(), layout::KUBELET, "/var/log/pods"]
+}
+
 fn free(config: &Config, files: &Files) -> BTreeMap<String, u64> {
-    let paths = [config.cluster.etcd.data_dir.as_str(), layout::KUBELET, "/var/log/pods"];
-    paths.iter().filter_map(|path| Some(((*path).to_owned(), files.free_bytes(path).ok()?))).collect()
+    written(config).iter().filter_map(|path| Some(((*path).to_owned(), files.free_bytes(path).ok()?))).collect()
+}
+
+fn inodes(config: &Config) -> BTreeMap<String, Inodes> {
+    let counted = |path: &&str| {
+        let (free, total) = checkup::inodes(path)?;
+        Some(((*path).to_owned(), Inodes { free, total }))
+    };
+    written(config).iter().filter_map(counted).collect()
 }
 
 /// What is on disk, against what was proven, and without that against what was written.

@@ -1,6 +1,7 @@
 //! What a node looks like now, and how well that is: data and judgement. Pure; [`look`] fills it.
 
 pub mod look;
+mod remark;
 mod screen;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::event::Progress;
+use crate::pki::Managed;
 
+pub use remark::{DOCTOR, Remark};
 pub use screen::{Paint, screen};
 
 /// How well a node is. The number is the exit code of `kubekeel status`.
@@ -51,17 +54,6 @@ impl Severity {
     }
 }
 
-/// Something that is not well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Remark {
-    /// How much it weighs.
-    pub severity: Severity,
-    /// What it is about.
-    pub subject: String,
-    /// What it is.
-    pub message: String,
-}
-
 /// One look at a node.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,12 +80,14 @@ pub struct Status {
     pub kubelet: Service,
     /// The container runtime and its version, or why it does not answer.
     pub runtime: Option<Result<String, String>>,
-    /// Certificates, least time left first.
+    /// Certificates: those that cannot be believed, then least time left first.
     pub certificates: Vec<CertificateLeft>,
-    /// etcd's version and size, or why it does not answer.
+    /// etcd's version and size, or why it does not answer; an etcd elsewhere is not asked.
     pub etcd: Option<Result<EtcdState, String>>,
     /// Free bytes where the control plane writes, by path.
     pub free: BTreeMap<String, u64>,
+    /// Inodes there, where the file system counts them.
+    pub inodes: BTreeMap<String, Inodes>,
     /// Files that are not as we wrote them, and in what.
     pub drift: BTreeMap<String, &'static str>,
     /// What could not be looked at, and why.
@@ -119,7 +113,7 @@ pub struct ComponentState {
     pub progress: Progress,
     /// The digest that should run: the generation's, else the manifest's.
     pub desired: Option<String>,
-    /// The digest that runs; none for a pod that we did not write.
+    /// The identity of the pod that runs.
     pub running: Option<String>,
     /// The image of the newest container.
     pub image: String,
@@ -131,17 +125,10 @@ pub struct ComponentState {
     pub ready: bool,
 }
 
-impl ComponentState {
-    /// Whether it is proven; of a pod that is not ours, whether it is ready.
-    fn is_well(&self, is_ours: bool) -> bool {
-        self.progress.is_proven() || !is_ours && self.ready
-    }
-}
-
 /// The kubelet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Service {
-    /// Its version, as the Node tells.
+    /// Its version, as the Node tells, else that of the program that is installed.
     pub version: Option<String>,
     /// Whether its main process runs.
     pub running: bool,
@@ -159,12 +146,29 @@ pub struct Service {
 pub struct CertificateLeft {
     /// `apiserver`, `admin.conf`, …
     pub name: String,
+    /// The file that holds or embeds it.
+    pub path: String,
     /// Whether it is an authority.
     pub authority: bool,
-    /// When it ends, Unix seconds.
-    pub not_after: i64,
+    /// Who renews it.
+    pub managed: Managed,
+    /// When it began, Unix seconds.
+    pub not_before: Option<i64>,
+    /// When it ends, Unix seconds; none when it cannot be believed.
+    pub not_after: Option<i64>,
     /// Whole days left, negative once it ended.
-    pub days: i64,
+    pub days: Option<i64>,
+    /// Why it cannot be believed.
+    pub damaged: Option<String>,
+}
+
+/// How many files a file system can still hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Inodes {
+    /// Free ones.
+    pub free: u64,
+    /// All of them.
+    pub total: u64,
 }
 
 /// etcd.
@@ -180,74 +184,9 @@ pub struct EtcdState {
     pub alarms: Vec<String>,
 }
 
-/// Less free space than this needs a hand.
-const LOW: u64 = 1 << 30;
-/// A certificate that ends within this many days needs a hand; the field renews in the last month.
-const SOON_DAYS: i64 = 30;
-
-impl Status {
-    /// Everything that is not well, worst first.
-    pub fn remarks(&self) -> Vec<Remark> {
-        let mut remarks = vec![];
-        let mut say = |severity, subject: &str, message: String| {
-            remarks.push(Remark { severity, subject: subject.to_owned(), message });
-        };
-        for (path, why) in &self.unseen {
-            say(Severity::Broken, path, why.clone());
-        }
-        if !self.initialised {
-            say(Severity::Waiting, "node", "no control plane was made here yet: kubekeel init".into());
-            remarks.sort_by_key(|remark| std::cmp::Reverse(remark.severity));
-            return remarks;
-        }
-        if !self.is_ours {
-            let message = "kubekeel did not make it, so what runs is not compared with what should";
-            say(Severity::Attention, "control plane", message.into());
-        }
-        for state in self.components.iter().filter(|state| !state.is_well(self.is_ours)) {
-            say(Severity::Broken, state.progress.component.name(), format!("waits for {}", state.progress.waiting));
-        }
-        if !self.kubelet.running {
-            say(Severity::Broken, "kubelet", format!("it does not run: {}", self.kubelet.state));
-        }
-        if let Some(Err(why)) = &self.runtime {
-            say(Severity::Broken, "runtime", why.clone());
-        }
-        if let Some(command) = &self.pending {
-            say(Severity::Broken, "generation", format!("`{command}` was not finished: run it again, or rollback"));
-        }
-        if let Some(Err(why)) = &self.etcd {
-            say(Severity::Broken, "etcd", why.clone());
-        }
-        for (path, what) in &self.drift {
-            say(Severity::Drift, path, (*what).into());
-        }
-        for certificate in self.certificates.iter().filter(|certificate| certificate.days < SOON_DAYS) {
-            let (severity, left) = if certificate.not_after <= self.now {
-                (Severity::Broken, "its certificate expired".to_owned())
-            } else {
-                (Severity::Attention, format!("its certificate ends in {} days", certificate.days))
-            };
-            say(severity, &certificate.name, left);
-        }
-        for (path, free) in self.free.iter().filter(|(_, free)| **free < LOW) {
-            say(Severity::Attention, path, format!("{} are free", screen::bytes(*free)));
-        }
-        for alarm in self.etcd.iter().flatten().flat_map(|etcd| &etcd.alarms) {
-            say(Severity::Broken, "etcd", alarm.clone());
-        }
-        if let Some(Ok(etcd)) = &self.etcd
-            && etcd.size / 4 >= etcd.quota / 5
-        {
-            let message = format!("{} of its {} are used", screen::bytes(etcd.size), screen::bytes(etcd.quota));
-            say(Severity::Attention, "etcd", message);
-        }
-        remarks.sort_by_key(|remark| std::cmp::Reverse(remark.severity));
-        remarks
-    }
-
-    /// The worst of all remarks.
-    pub fn severity(&self) -> Severity {
-        self.remarks().iter().map(|remark| remark.severity).max().unwrap_or(Severity::Well)
+impl EtcdState {
+    /// Whether four fifths of the quota are used.
+    pub fn is_nearly_full(&self) -> bool {
+        self.size / 4 >= self.quota / 5
     }
 }

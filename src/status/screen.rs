@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ComponentState, Severity, Status};
+use super::{CertificateLeft, ComponentState, Severity, Status};
 use crate::event::Rung;
 
 /// Width of the screen.
@@ -68,7 +68,9 @@ pub fn screen(status: &Status, paint: Paint) -> String {
             Severity::Waiting => "..",
             _ => " !",
         };
-        let text = shortened(&format!("{mark} {}: {}", remark.subject, remark.message));
+        let message = format!("{mark} {}: {}", remark.subject, remark.message);
+        let whole = format!("{message}: {}", remark.remedy);
+        let text = if whole.chars().count() <= WIDTH { whole } else { shortened(&message) };
         lines.push(paint.severity(remark.severity, &text));
     }
     lines.join("\n")
@@ -100,17 +102,12 @@ fn components(status: &Status, paint: Paint) -> Vec<String> {
         let bar = format!("[{:<6}]", "=".repeat(reached));
         let proven = state.progress.is_proven();
         let word = match state.progress.rung {
+            // There is nothing that it could have been proven against.
+            Some(Rung::MirrorPod) if !status.is_ours => "ready",
             Some(Rung::MirrorPod) => "proven",
-            _ if !status.is_ours => {
-                if state.ready {
-                    "ready"
-                } else {
-                    "not ready"
-                }
-            }
             rung => rung.map_or("-", Rung::name),
         };
-        let severity = if state.is_well(status.is_ours) { Severity::Well } else { Severity::Broken };
+        let severity = if proven { Severity::Well } else { Severity::Broken };
         let since = state.since.map_or_else(|| "-".into(), |since| span(status.now - since));
         lines.push(format!(
             "{:<24}{:<10}{:<9}{since:<7}{:>8}  {}",
@@ -156,10 +153,13 @@ fn certificates(status: &Status) -> Vec<(&'static str, String)> {
     let part = |authority: bool| {
         let all: Vec<_> = status.certificates.iter().filter(|one| one.authority == authority).collect();
         let least = all.first()?;
-        if all.len() > 1 && all.iter().all(|one| one.days == least.days) {
-            return Some(format!("all {} end in {} days", all.len(), least.days));
+        if let Some(days) = least.days.filter(|_| all.len() > 1 && all.iter().all(|one| one.days == least.days)) {
+            return Some(format!("all {} end in {days} days", all.len()));
         }
-        let mut words: Vec<_> = all.iter().take(SHOWN).map(|one| format!("{} {} d", one.name, one.days)).collect();
+        let word = |one: &&CertificateLeft| {
+            one.days.map_or_else(|| format!("{} damaged", one.name), |days| format!("{} {days} d", one.name))
+        };
+        let mut words: Vec<_> = all.iter().take(SHOWN).map(word).collect();
         words.extend((all.len() > SHOWN).then(|| format!("{} more", all.len() - SHOWN)));
         Some(words.join(", "))
     };
@@ -210,7 +210,7 @@ fn span(seconds: i64) -> String {
 /// `1.5 GiB`
 pub(super) fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
-    let (mut whole, mut unit) = (bytes / 102, 0);
+    let (mut whole, mut unit) = (bytes / 1024 * 10 + bytes % 1024 * 10 / 1024, 0);
     // Tenths of a unit, so that no float is needed.
     while whole >= 10_240 && unit + 1 < units.len() {
         (whole, unit) = (whole / 1024, unit + 1);
@@ -229,6 +229,6 @@ mod tests {
     #[test]
     fn spans_and_sizes_are_short() {
         assert_eq!([5, 65, 7_320, 90_000, 900_000].map(span), ["5s", "1m", "2h2m", "1d1h", "10d"]);
-        assert_eq!([0, 3 << 20, 2 << 30].map(bytes), ["0.0 KiB", "3.0 MiB", "2.0 GiB"]);
+        assert_eq!([0, 3 << 20, 900 << 20, 2 << 30].map(bytes), ["0.0 KiB", "3.0 MiB", "900 MiB", "2.0 GiB"]);
     }
 }

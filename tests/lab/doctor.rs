@@ -44,7 +44,13 @@ fn well_again(node: &Node) {
 #[test]
 fn what_is_wrong_on_a_node_that_ran_is_named() {
     let node = Node::up("doctor", &Options::default());
-    assert_eq!(doctor(&node), (2, vec![]));
+    // A kubelet that fails for want of a configuration is as it should be; a runtime that is down is not.
+    node.wait_until("a node that waits for init", Duration::from_secs(10), || {
+        (doctor(&node) == (2, vec![])).then_some(())
+    });
+    sh(&node, "systemctl stop containerd");
+    named(&node, 1, "runtime-down", "container-runtime", "containerd");
+    sh(&node, "systemctl start containerd");
     init_ok(&node, BASE);
     well_again(&node);
 
@@ -58,12 +64,28 @@ fn what_is_wrong_on_a_node_that_ran_is_named() {
     );
     named(&node, 1, "static-pod-path", "kubelet", "/etc/elsewhere");
     sh(&node, "mv /root/config.yaml /var/lib/kubelet/config.yaml");
+    // What goes before the configuration: a drop-in, and a flag that the next start of the kubelet will read.
+    sh(&node, "echo 'staticPodPath: /etc/dropped' > /etc/kubelet.d/99-test.conf");
+    named(&node, 1, "static-pod-path", "kubelet", "/etc/kubelet.d/99-test.conf is /etc/dropped");
+    sh(
+        &node,
+        "rm /etc/kubelet.d/99-test.conf; cp -p /etc/default/kubelet /root/; cd /etc/default
+        sed -i 's|^KUBELET_EXTRA_ARGS=.*|& --pod-manifest-path=/etc/flagged|' kubelet",
+    );
+    named(&node, 1, "static-pod-path", "kubelet", "--pod-manifest-path is /etc/flagged");
+    sh(&node, "mv /root/kubelet /etc/default/kubelet");
 
     // A certificate of another key: the API server does not take it, and goes on with the one it has.
     sh(&node, "cd /etc/kubernetes/pki; cp -p apiserver.crt /root/; cat front-proxy-client.crt > apiserver.crt");
     named(&node, 1, "stale-certificate", "kube-apiserver", "apiserver.crt");
     named(&node, 1, "drift", "node", "/etc/kubernetes/pki/apiserver.crt");
     sh(&node, "mv /root/apiserver.crt /etc/kubernetes/pki/apiserver.crt");
+
+    // A directory that was put back from a backup is another one than the pod has mounted: etcd reads its files for each
+    // connection, and goes on with the old ones.
+    sh(&node, "cd /etc/kubernetes/pki; cp -a etcd new; mv etcd old; mv new etcd; cat etcd/peer.crt > etcd/server.crt");
+    named(&node, 1, "stale-certificate", "etcd", "127.0.0.1:2379, /etc/kubernetes/pki/etcd/server.crt");
+    sh(&node, "cd /etc/kubernetes/pki; rm -r etcd; mv old etcd");
 
     sh(
         &node,
@@ -74,6 +96,14 @@ fn what_is_wrong_on_a_node_that_ran_is_named() {
 
     sh(&node, "mount -t tmpfs -o size=2m tmpfs /var/log/pods");
     named(&node, 1, "disk-full", "node", "/var/log/pods");
+    sh(&node, "mount -o remount,size=100m /var/log/pods");
+    named(&node, 4, "disk-low", "/var/log/pods", "are free");
+    sh(
+        &node,
+        "umount /var/log/pods; mount -t tmpfs -o size=2g,nr_inodes=100 tmpfs /var/log/pods
+        cd /var/log/pods; touch $(seq 97)",
+    );
+    named(&node, 4, "disk-low", "/var/log/pods", "of 100 inodes are free");
     sh(&node, "umount /var/log/pods");
     well_again(&node);
 
@@ -102,6 +132,73 @@ fn a_mirror_pod_that_is_refused_is_missed_with_the_reason() {
         let (code, causes) = doctor(&node);
         (code == 1 && names(&causes, "mirror-pod", "kube-scheduler", "LimitRange")).then_some(())
     });
+
+    // A webhook that nobody serves.
+    assert_eq!(node.kubectl(&["delete", "-f", "/root/range.yaml"]).status, 0);
+    node.write("/root/webhook.yaml", WEBHOOK);
+    assert_eq!(node.kubectl(&["apply", "-f", "/root/webhook.yaml"]).status, 0);
+    node.wait_until("the API server to mind the webhook", Duration::from_secs(20), || {
+        let tried = node.kubectl(&["-n", "kube-system", "run", "tried", "--image=none", "--dry-run=server"]);
+        tried.stderr.contains("failed calling webhook").then_some(())
+    });
+    // It may have been made while nobody minded.
+    node.kubectl(&["-n", "kube-system", "delete", "pod", &pod, "--wait=false", "--ignore-not-found"]);
+    node.exec_ok(&["systemctl", "restart", "kubelet"]);
+    node.wait_until("mirror-pod with the webhook", Duration::from_secs(120), || {
+        let (code, causes) = doctor(&node);
+        (code == 1 && names(&causes, "mirror-pod", "kube-scheduler", "an admission webhook refuses it")).then_some(())
+    });
+
+    // The Node is deleted while its kubelet is away, and the webhook keeps it from coming back.
+    node.exec_ok(&["systemctl", "stop", "kubelet"]);
+    assert_eq!(node.kubectl(&["delete", "node", &node.name]).status, 0);
+    named(&node, 1, "node-missing", "kubelet", &node.name);
+    named(&node, 1, "kubelet-down", "kubelet", "inactive");
+    node.exec_ok(&["systemctl", "start", "kubelet"]);
+    node.wait_until("node-missing with the kubelet's word", Duration::from_secs(60), || {
+        let (code, causes) = doctor(&node);
+        (code == 1 && names(&causes, "node-missing", "kubelet", "pods.keel.test")).then_some(())
+    });
+    assert_eq!(node.kubectl(&["delete", "-f", "/root/webhook.yaml"]).status, 0);
+    node.wait_until("the Node again", Duration::from_secs(60), || {
+        (!names(&doctor(&node).1, "node-missing", "kubelet", "")).then_some(())
+    });
+}
+
+/// Nobody serves it, and what it is asked about is refused.
+const WEBHOOK: &str = r#"apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: nobody}
+webhooks:
+- name: pods.keel.test
+  failurePolicy: Fail
+  sideEffects: None
+  admissionReviewVersions: [v1]
+  clientConfig: {service: {namespace: default, name: nobody}}
+  rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods, nodes]}]
+"#;
+
+#[test]
+fn a_bad_flag_is_named_on_a_node_of_kubeadm() {
+    let node = Node::up("doctoradm", &Options::default());
+    node.write("/root/kubeadm.yaml", include_str!("config/kubeadm.yaml"));
+    node.exec_ok(&["kubeadm", "init", "--config", "/root/kubeadm.yaml"]);
+    // Its pods carry no digest of ours, and are known by their names.
+    let (_, causes) = node
+        .wait_until("a control plane", Duration::from_secs(120), || Some(doctor(&node)).filter(|(code, _)| *code == 4));
+    let found: Vec<_> = causes.iter().map(|cause| (&cause["cause"], &cause["remedy"])).collect();
+    assert_eq!(found, [(&Value::from("not-ours"), &Value::from("kubekeel adopt"))]);
+    let text = node.kubekeel(&["status"]).stdout;
+    assert_eq!(text.matches("[======] ready").count(), 4, "{text}");
+
+    sh(&node, "cd /etc/kubernetes/manifests; sed 's|^    - --kubeconfig=.*|&\n    - --no-such-flag|' kube-scheduler.yaml > /root/new
+        grep -q no-such-flag /root/new; mv /root/new kube-scheduler.yaml");
+    let causes = node.wait_until("bad-flag", Duration::from_secs(90), || {
+        let (code, causes) = doctor(&node);
+        (code == 1 && names(&causes, "bad-flag", "kube-scheduler", "unknown flag: --no-such-flag")).then_some(causes)
+    });
+    let remedy = "correct the flag in /etc/kubernetes/manifests/kube-scheduler.yaml";
+    assert!(causes.iter().any(|cause| cause["remedy"] == remedy), "{causes:#?}");
 }
 
 #[test]

@@ -30,7 +30,9 @@ fn it_tells_what_runs_whatever_is_down() {
         assert!(state["image"].as_str().is_some_and(|image| image.starts_with("registry.k8s.io/")), "{state}");
     }
     assert_eq!(seen["etcd"]["Ok"]["version"], "3.7.0", "{seen}");
-    assert_eq!(seen["certificates"].as_array().map(Vec::len), Some(15), "{seen}");
+    assert_eq!(seen["certificates"].as_array().map(Vec::len), Some(16), "{seen}");
+    let named = |name: &str| seen["certificates"].as_array()?.iter().find(|one| one["name"] == name);
+    assert!(named("kubelet-server").is_some_and(|one| one["managed"] == "kubelet" && one["days"].is_i64()), "{seen}");
     let text = node.kubekeel(&["status"]).stdout;
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(!text.contains('\x1b'), "plain when piped: {text}");
@@ -41,6 +43,21 @@ fn it_tells_what_runs_whatever_is_down() {
     assert_eq!(code, 5, "{seen}");
     assert!(seen["drift"]["/etc/kubernetes/admin.conf"].is_string(), "{seen}");
     node.exec_ok(&["mv", "/root/admin.conf", "/etc/kubernetes/admin.conf"]);
+
+    // A certificate that is none any more.
+    node.exec_ok(&[
+        "sh",
+        "-ec",
+        "cd /etc/kubernetes/pki; cp -p front-proxy-client.crt /root/; echo nothing > front-proxy-client.crt",
+    ]);
+    let (code, seen) = status(&node);
+    assert_eq!(code, 1, "{seen}");
+    let first = &seen["certificates"][0];
+    assert_eq!((&first["name"], &first["days"]), (&Value::from("front-proxy-client"), &Value::Null), "{seen}");
+    assert!(first["damaged"].is_string(), "{seen}");
+    let text = node.kubekeel(&["status"]).stdout;
+    assert!(text.contains("certificates  front-proxy-client damaged, "), "{text}");
+    node.exec_ok(&["mv", "/root/front-proxy-client.crt", "/etc/kubernetes/pki/front-proxy-client.crt"]);
 
     // The API server is gone, and nobody brings it back: the runtime and the kubelet's unit still tell.
     node.exec_ok(&["systemctl", "stop", "kubelet"]);
@@ -57,6 +74,7 @@ fn it_tells_what_runs_whatever_is_down() {
     assert_eq!(code, 1, "{seen}");
     assert_eq!(rung(&seen, "etcd").as_deref(), Some("health"), "{seen}");
     assert_eq!(seen["kubelet"]["running"], false, "{seen}");
+    assert_eq!(seen["kubelet"]["version"], "v1.37.2", "the installed one: {seen}");
     assert!(seen["etcd"]["Ok"]["size"].as_u64().is_some_and(|size| size > 0), "{seen}");
 
     // Neither runtime nor anything else.

@@ -33,6 +33,7 @@ mod reset;
 mod secrets;
 mod signals;
 mod space;
+mod status;
 mod unfit;
 mod upgrade;
 mod verify;
