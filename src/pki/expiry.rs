@@ -269,6 +269,7 @@ mod tests {
             authority: authority.map(str::to_owned),
             managed,
             validity,
+            since: None,
         };
         let cases = [
             ("apiserver", Some("ca"), Managed::Kubekeel, "kubekeel certs renew apiserver"),
