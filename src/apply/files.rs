@@ -13,7 +13,7 @@ use crate::layout;
 use crate::manifest::{self, Component};
 use crate::observe;
 use crate::pki::{KubeconfigId, Renewable};
-use crate::plan::{Plan, Snapshot, Step};
+use crate::plan::{KubeletAction, Plan, Snapshot, Step};
 
 impl Applier<'_> {
     /// Removes what a killed run left between creating a dot-file and renaming it.
@@ -85,7 +85,9 @@ impl Applier<'_> {
             Step::WriteKubeconfig { id, .. } | Step::Import { id: Renewable::Kubeconfig(id), .. } => {
                 vec![layout::kubeconfig(id.file())]
             }
-            Step::RotateKubeletCertificate { .. } => vec![layout::kubeconfig(KubeconfigId::Kubelet.file())],
+            Step::RotateKubeletCertificate { .. } | Step::Kubelet { action: KubeletAction::Alone } => {
+                vec![layout::kubeconfig(KubeconfigId::Kubelet.file())]
+            }
             Step::WriteManifest { component, .. } => vec![component.path()],
             Step::StartBeside => vec![manifest::beside::path()],
             Step::UnpackSnapshot { .. } => vec![manifest::unpack::path()],

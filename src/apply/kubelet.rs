@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Problem, Result};
 use crate::event::Event;
 use crate::host;
 use crate::host::api::ApiServer;
+use crate::host::fs::Publish;
 use crate::host::service::{self, ServiceError};
 use crate::kubeconfig;
 use crate::layout;
@@ -19,6 +20,8 @@ use crate::secret::Secret;
 
 /// How long the kubelet may take to keep the certificate of kubelet.conf as its own, which it does when it starts.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that refuses every connection: no port is 1 but tcpmux's, which nobody has (RFC 1078).
+const NOBODY: &str = "https://127.0.0.1:1";
 const PERIOD: Duration = Duration::from_millis(200);
 
 impl Applier<'_> {
@@ -29,12 +32,43 @@ impl Applier<'_> {
             KubeletAction::Enable => service::control("enable", unit).await,
             KubeletAction::Stop => service::control("stop", unit).await,
             KubeletAction::Restart => restart_kubelet().await,
+            KubeletAction::Alone => {
+                self.leave_api_server()?;
+                restart_kubelet().await
+            }
+            KubeletAction::Rejoin => {
+                self.rejoin_api_server()?;
+                restart_kubelet().await
+            }
         };
         result.map_err(|error: ServiceError| {
             Error::new(Kind::Step, "the init system did not do as told")
                 .because(&error)
                 .hint("read `journalctl -u kubelet`")
         })
+    }
+
+    /// Points kubelet.conf to a port where nobody listens, so that the kubelet is refused at once and waits for nothing.
+    fn leave_api_server(&mut self) -> Result<()> {
+        let path = layout::kubeconfig(KubeconfigId::Kubelet.file());
+        let bytes = self.read(&path)?;
+        let named = kubeconfig::parse(&bytes).map_err(|error| failed(&error))?;
+        let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+        let alone = Zeroizing::new(text.replace(&named.server, NOBODY).into_bytes());
+        let file = Publish { path, content: alone, mode: 0o600, replace: true };
+        self.files.publish(&[file]).map_err(|error| failed(&error))?;
+        self.kubeconfig = Some(bytes);
+        host::fault::point("kubelet alone");
+        Ok(())
+    }
+
+    /// Puts kubelet.conf back as it was.
+    fn rejoin_api_server(&mut self) -> Result<()> {
+        let Some(content) = self.kubeconfig.take() else { return Ok(()) };
+        let path = layout::kubeconfig(KubeconfigId::Kubelet.file());
+        self.inventory.record(&path, crate::observe::sha256(&content));
+        let file = Publish { path, content, mode: 0o600, replace: true };
+        self.files.publish(&[file]).map_err(|error| failed(&error))
     }
 
     /// Lets kubelet.conf name the certificate that the kubelet renews, once the kubelet has made it, and proves that it

@@ -68,6 +68,8 @@ pub struct Applier<'a> {
     /// What the plan was made from.
     seen: &'a Snapshot,
     made: Made,
+    /// kubelet.conf as it was, while the kubelet runs without an API server.
+    kubeconfig: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Secrets that a plan made and that somebody has to be told.
@@ -104,6 +106,7 @@ pub async fn apply(
         keys,
         seen,
         made: Made::default(),
+        kubeconfig: None,
     };
     applier.sweep()?;
     let settled = applier.settle(plan, seen);

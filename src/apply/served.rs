@@ -39,6 +39,10 @@ impl Applier<'_> {
             self.reporter.event(&Event::Warning { problem: Problem::new(served.component.name(), message) });
         }
         let mut pods: Vec<_> = stale.iter().map(|stale| stale.served.component).collect();
+        if pods.contains(&Component::Etcd) {
+            // Without etcd it would keep the kubelet, which has to start etcd, waiting.
+            pods.push(Component::ApiServer);
+        }
         pods.sort_unstable();
         pods.dedup();
         self.kubelet(KubeletAction::Stop).await?;

@@ -110,7 +110,7 @@ impl Change<'_> {
         let dry_run = self.dry_run || config.dry_run;
         let _lock = if dry_run { None } else { Some(lock::take(layout::LOCK.as_ref(), &self.command)?) };
         if !dry_run {
-            crate::apply::recover(&files, reporter.as_mut()).await?;
+            Box::pin(crate::apply::recover(&files, reporter.as_mut())).await?;
         }
 
         let mut wants = init::wants(None, &config, &files);
@@ -169,7 +169,7 @@ impl Change<'_> {
             was_well,
             interrupt: &interrupt,
         };
-        let result = transaction.run(&plan, &seen, reporter.as_mut()).await;
+        let result = Box::pin(transaction.run(&plan, &seen, reporter.as_mut())).await;
         reporter.finish();
         let number = result?;
         if global.output == Output::Text {

@@ -244,8 +244,9 @@ pub(super) fn etcd_unreachable(evidence: &Evidence) -> Option<Finding> {
             "compare the API server's etcd-cafile and etcd-certfile with etcd's certificate authority",
         );
     }
-    // Who lost its etcd asks again after longer and longer pauses; who starts asks at once.
-    let patience = if started(evidence, Component::ApiServer) < started(evidence, Component::Etcd) { 30 } else { 8 };
+    // Who lost its etcd asks again after longer and longer pauses (gRPC connection backoff: each 1.6 times the last, two minutes
+    // at most), so it comes back about as long after etcd as etcd was away; who starts asks at once.
+    let patience = if started(evidence, Component::ApiServer) < started(evidence, Component::Etcd) { 90 } else { 8 };
     finding(
         // An etcd that is not ready itself may still come; one that is ready elsewhere will not.
         evidence.waited >= Duration::from_secs(patience) && (!is_local || is_ready(evidence, Component::Etcd)),

@@ -170,8 +170,8 @@ pub fn render(component: Component, config: &Config, node: &NodeInputs) -> Resul
     patched::render(component, config, &pod).map_err(refuse)
 }
 
-/// Flags and feature gates of the static pods that their version does not know, patches included. A component that meets
-/// one ends at once.
+/// Flags and feature gates that the version does not know, patches included: of the static pods, and of the kubelet, which is to
+/// have the same minor sooner or later. Who meets one ends at once.
 pub fn unknown_options(config: &Config, node: &NodeInputs) -> Result<Vec<Problem>, Error> {
     let mut problems = vec![];
     for component in components(config) {
@@ -184,7 +184,21 @@ pub fn unknown_options(config: &Config, node: &NodeInputs) -> Result<Vec<Problem
             problems.extend(unknown.into_iter().map(|message| Problem::new(component.field(), message)));
         }
     }
+    problems.extend(unknown_to_kubelet(config));
     Ok(problems)
+}
+
+fn unknown_to_kubelet(config: &Config) -> impl Iterator<Item = Problem> {
+    let of = |field: &'static str, word: String| {
+        let unknown = release::options::unknown(config.cluster.version.minor, "kubelet", &[&word]);
+        unknown.into_iter().map(move |message| Problem::new(field, message))
+    };
+    let flags = config.node.kubelet_extra_args.iter().map(|arg| format!("--{}={}", arg.name, arg.value));
+    let gates = config.kubelet.get("featureGates").and_then(serde_json::Value::as_object);
+    let gates = gates.into_iter().flat_map(|gates| gates.keys()).map(|gate| format!("--feature-gates={gate}="));
+    flags
+        .flat_map(move |word| of("nodeRegistration.kubeletExtraArgs", word))
+        .chain(gates.flat_map(move |word| of("KubeletConfiguration.featureGates", word)))
 }
 
 /// The static pods of this configuration: all, or all but etcd when that runs elsewhere.

@@ -34,6 +34,8 @@ impl fmt::Display for Step {
                 KubeletAction::Enable => "enable   the kubelet",
                 KubeletAction::Stop => "stop     the kubelet (containers go on)",
                 KubeletAction::Restart => "start    the kubelet",
+                KubeletAction::Alone => "start    the kubelet without the API server, which waits for etcd",
+                KubeletAction::Rejoin => "start    the kubelet anew, with the API server",
             }),
             Self::StartBeside => f.write_str("start    a second API server on the port of the first"),
             Self::EndBeside => f.write_str("end      the second API server"),

@@ -212,6 +212,10 @@ pub enum KubeletAction {
     Stop,
     /// Start it, or restart it when it runs.
     Restart,
+    /// Start it without an API server, which it would wait for: it runs the static pods all the same.
+    Alone,
+    /// Restart it with its API server again.
+    Rejoin,
 }
 
 /// What becomes of a file.

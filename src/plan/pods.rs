@@ -82,15 +82,10 @@ pub(super) fn arrange(
             (pod.ends, pod.runs) = (true, false);
         }
     }
-    // Where nobody can say what runs (a tree under --root), the manifests say what would.
+    let in_use = planner.options.in_use;
+    end_api_server_with_etcd(&mut pods, in_use);
     let visible = planner.seen.pods.is_some();
-    for pod in &pods {
-        if pod.ends || (!visible && matches!(pod.change, Some(Change::Replace { .. }))) {
-            planner.plan.restarts.push(pod.component);
-        } else if pod.change.is_some() || (visible && !pod.runs) {
-            planner.plan.starts.push(pod.component);
-        }
-    }
+    predict(planner, &pods, visible);
     if !scope.kubelet {
         // A single phase only writes: the kubelet takes it from there.
         return write(planner, &pods);
@@ -105,16 +100,17 @@ pub(super) fn arrange(
     let stuck = visible && pods.iter().any(|pod| known(pod) && !pod.runs);
     let swap = pods.iter().any(|pod| pod.ends) || (running && stuck);
     let replaces_etcd = |pod: &Readiness| pod.component == Component::Etcd && pod.ends && pod.change.is_some();
-    if planner.options.in_use && pods.iter().any(replaces_etcd) {
+    if in_use && pods.iter().any(replaces_etcd) {
         planner.plan.steps.push(Step::SnapshotEtcd);
     }
     // A way back is taken when something is wrong, so it is the shortest one.
-    let way = if planner.options.in_use { choose_way(planner, &pods) } else { None };
+    let way = if in_use { choose_way(planner, &pods) } else { None };
     let beside = matches!(way, Some(Way::Beside { .. }));
-    let proven: Vec<_> = pods.iter().map(|pod| pod.component).collect();
-    if way == (Some(Way::Beside { etcd: true })) {
+    let all: Vec<_> = pods.iter().map(|pod| pod.component).collect();
+    if in_use && !matches!(way, Some(Way::After { .. })) && pods.iter().any(|pod| is_ending(pod, Component::Etcd)) {
         etcd_first(planner, &mut pods, &write);
     }
+    let swap = swap && (pods.iter().any(|pod| pod.ends) || pods.len() == all.len());
     if beside {
         planner.plan.steps.push(Step::StartBeside);
     }
@@ -142,14 +138,39 @@ pub(super) fn arrange(
         planner.plan.steps.push(Step::EndBeside);
     }
     let controllers_wait = later.iter().any(|pod| pod.change.is_some());
-    let proves = scope.proof && !proven.is_empty();
+    let proves = scope.proof && !all.is_empty();
     if controllers_wait || proves {
         planner.plan.steps.push(Step::AwaitApiServer);
     }
     write(planner, &later);
     if proves {
         planner.plan.steps.push(Step::BindAdministrators);
-        planner.plan.steps.push(Step::Prove { components: proven });
+        planner.plan.steps.push(Step::Prove { components: all });
+    }
+}
+
+/// Says what starts and what restarts. Where nobody can say what runs (a tree under --root), the manifests say what would.
+fn predict(planner: &mut Planner<'_>, pods: &[Readiness], visible: bool) {
+    for pod in pods {
+        if pod.ends || (!visible && matches!(pod.change, Some(Change::Replace { .. }))) {
+            planner.plan.restarts.push(pod.component);
+        } else if pod.change.is_some() || (visible && !pod.runs) {
+            planner.plan.starts.push(pod.component);
+        }
+    }
+}
+
+fn is_ending(pod: &Readiness, component: Component) -> bool {
+    pod.component == component && pod.ends
+}
+
+/// An API server without etcd lets everybody wait, for a minute at most, and a kubelet that starts asks it for its Node before it
+/// mounts anything (`volumemanager/reconciler`, `updateReconstructedFromNodeStatus`): etcd, which it has to start, would come back
+/// after one or two minutes. So the API server ends with etcd, unless there is time for the kubelet to start without it.
+fn end_api_server_with_etcd(pods: &mut [Readiness], in_use: bool) {
+    let ends = pods.iter().any(|pod| is_ending(pod, Component::Etcd));
+    for pod in pods.iter_mut().filter(|pod| ends && !in_use && pod.component == Component::ApiServer && pod.runs) {
+        (pod.ends, pod.runs) = (true, false);
     }
 }
 
@@ -161,8 +182,9 @@ fn etcd_first(planner: &mut Planner<'_>, pods: &mut Vec<Readiness>, write: &impl
     planner.kubelet(KubeletAction::Stop);
     write(planner, &etcd);
     planner.plan.steps.push(Step::EndPod { component: Component::Etcd, grace: 0 });
-    planner.kubelet(KubeletAction::Restart);
+    planner.kubelet(KubeletAction::Alone);
     planner.plan.steps.push(Step::AwaitApiServer);
+    planner.kubelet(KubeletAction::Rejoin);
 }
 
 /// Chooses the way in which the API server is replaced, if it ends.

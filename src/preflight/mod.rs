@@ -211,12 +211,9 @@ pub async fn pull_all(
 async fn pull_one(socket: &str, image: &str) -> Result<(), crate::host::cri::CriError> {
     let cri = Cri::connect(socket).await?;
     cri.pull_image(image).await?;
-    match cri.has_image(image).await? {
-        true => Ok(()),
-        false => Err(crate::host::cri::CriError {
-            call: "PullImage",
-            socket: socket.to_owned(),
-            message: "the runtime says that it pulled the image, and does not have it".into(),
-        }),
+    if cri.has_image(image).await? {
+        return Ok(());
     }
+    let message = "the runtime says that it pulled the image, and does not have it".into();
+    Err(crate::host::cri::CriError { call: "PullImage", socket: socket.to_owned(), message })
 }

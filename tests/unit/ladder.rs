@@ -60,7 +60,7 @@ fn every_rung_is_needed() {
         }),
         ("a kubelet that started later has not spoken", Some(Rung::Node), |view| view.kubelet = Kubelet::Young(100)),
         ("a young kubelet may only repeat what it was told", Some(Rung::Node), |view| {
-            view.kubelet = Kubelet::Young(99)
+            view.kubelet = Kubelet::Young(99);
         }),
         ("a young kubelet doubted before", Some(Rung::Node), |view| {
             (view.kubelet, view.unready_at) = (Kubelet::Young(99), BTreeMap::from([("etcd".into(), 99)]));

@@ -34,7 +34,7 @@ impl Running {
             ..ServiceStatus::default()
         });
         seen.free_memory_mib = 8192;
-        Self { config, seen, root: root }
+        Self { config, seen, root }
     }
 
     /// The same with another flag of the scheduler.
@@ -128,6 +128,24 @@ async fn what_a_cluster_was_given_it_does_not_get_again() {
     assert_eq!(gifts(&node.plan(in_use())), [true, true, false], "another configuration of them is another gift");
 }
 
+/// A kubelet that starts waits for an API server that waits for etcd that waits for the kubelet.
+#[tokio::test]
+async fn etcd_comes_back_before_anybody_waits_for_the_api_server() {
+    let mut node = Running::new(Root::made()).await;
+    node.config.cluster.etcd.extra_args.push(Arg { name: "log-level".into(), value: "warn".into() });
+    let kubelet = |action| Step::Kubelet { action };
+    let (alone, rejoin) = (kubelet(KubeletAction::Alone), kubelet(KubeletAction::Rejoin));
+    let plan = node.plan(in_use());
+    assert_eq!((&plan.restarts[..], &plan.way), (&[Component::Etcd][..], &None));
+    let end = Step::EndPod { component: Component::Etcd, grace: 0 };
+    let order = [kubelet(KubeletAction::Stop), end, alone, Step::AwaitApiServer, rejoin];
+    let places = order.iter().map(|step| plan.steps.iter().position(|other| other == step).expect("a step"));
+    assert!(places.collect::<Vec<_>>().is_sorted() && !restarts_kubelet(&plan), "{plan}");
+    // On a way that has no time for that, nobody is left to wait for.
+    let short = node.plan(Options::default());
+    assert_eq!(short.restarts, [Component::Etcd, Component::ApiServer], "{short}");
+}
+
 /// Why the API server is replaced as it is, for every reason that there is.
 #[tokio::test]
 async fn the_way_of_replacing_the_api_server_is_the_one_that_costs_least_and_has_its_reason() {
@@ -206,4 +224,24 @@ async fn another_algorithm_lifetime_or_a_name_less_is_another_certificate() {
     assert_eq!(all.len(), 7 + 4, "every leaf, and no authority: {all:?}");
     let all = renewed(&|config| config.cluster.certificate_validity = std::time::Duration::from_secs(86400));
     assert_eq!(all.len(), 7 + 4, "{all:?}");
+}
+
+#[tokio::test]
+async fn what_the_kubelet_of_a_minor_does_not_know_is_named_with_the_rest() {
+    let mut config = crate::sample::config();
+    config.node.kubelet_extra_args =
+        vec![crate::sample::arg("v", "2"), crate::sample::arg("container-runtime", "remote")];
+    let gates = serde_json::json!({"NodeSwap": true, "NoSuchGate": true});
+    config.kubelet.insert("featureGates".into(), gates);
+    config.cluster.scheduler.extra_args = vec![crate::sample::arg("no-such-flag", "1")];
+    let problems = manifest::unknown_options(&config, &manifest::NodeInputs::default()).expect("rendered");
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "ClusterConfiguration.scheduler: kube-scheduler 1.37 has no flag --no-such-flag",
+            "nodeRegistration.kubeletExtraArgs: kubelet 1.37 has no flag --container-runtime",
+            "KubeletConfiguration.featureGates: kubelet 1.37 has no feature gate NoSuchGate",
+        ]
+    );
 }
