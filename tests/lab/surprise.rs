@@ -163,7 +163,7 @@ fn a_clock_that_is_set_meanwhile_does_no_harm_and_one_that_is_behind_stops_the_c
     assert!(clocks.count() > 0 && failure.to_string().contains("timedatectl"), "{failure}");
     assert_eq!((tree(&node), numbers(&node)), (before, vec![1]), "nothing was changed");
 
-    // Forward by an hour and back by three minutes, in the middle of changes with a snapshot of etcd and a new certificate.
+    // Back by three minutes and forward by an hour, in the middle of changes with a snapshot of etcd and a new certificate.
     let name = |name: &str, level: &str| {
         with_cluster(&format!(
             "apiServer: {{certSANs: [{name}]}}\netcd: {{local: {{extraArgs: [{{name: log-level, value: {level}}}]}}}}"
@@ -172,7 +172,8 @@ fn a_clock_that_is_set_meanwhile_does_no_harm_and_one_that_is_behind_stops_the_c
     let snapshots =
         || node.exec_ok(&["ls", "/var/lib/kubekeel/snapshots"]).lines().map(str::to_owned).collect::<Vec<_>>();
     let mut seen = vec![];
-    for (number, (now, then)) in [("+0", "+1h"), ("+0", "-180")].into_iter().enumerate() {
+    // The second begins before the name of the first one's snapshot.
+    for (number, (now, then)) in [("+0", "-180"), ("-50", "+1h")].into_iter().enumerate() {
         clock(now);
         node.write(CONFIG, name(&format!("clock{number}.example"), ["warn", "error"][number]));
         let (status, lines) = interrupted(&node, &change, BEGUN, &format!("echo {then} > /root/clock"));
