@@ -68,6 +68,7 @@ pub async fn observe(config: &Config, files: &Files) -> Result<Snapshot> {
         successor,
         resolved,
         pods,
+        answers: cluster.answers,
         node: cluster.node,
         authority: pem,
         objects: cluster.objects,
@@ -137,6 +138,7 @@ async fn pods(socket: &str) -> Option<Vec<crate::observed::PodRun>> {
 /// What was seen through the API server.
 #[derive(Default)]
 struct ClusterState {
+    answers: bool,
     node: Option<NodeState>,
     objects: BTreeMap<String, Value>,
     tokens: Vec<TokenState>,
@@ -158,7 +160,7 @@ async fn cluster(config: &Config, files: &Files, authority: &str) -> Result<Clus
         }
         let (objects, tokens) = tokio::join!(tasks.join_all(), api.bootstrap_tokens());
         let tokens = cluster::token_states(&tokens.unwrap_or_default());
-        Some(ClusterState { node, objects: objects.into_iter().flatten().collect(), tokens })
+        Some(ClusterState { answers: true, node, objects: objects.into_iter().flatten().collect(), tokens })
     };
     // A control plane that is down must not hold up the look at the rest.
     let seen = tokio::time::timeout(Duration::from_secs(2), look).await;

@@ -92,7 +92,10 @@ impl Applier<'_> {
 
     /// In what a port differs from its file; nothing to compare is no difference.
     async fn difference(&self, served: &Served) -> Result<Option<String>> {
-        let Some(path) = &served.certificate else { return Ok(None) };
+        let Some(path) = &served.certificate else {
+            // It makes its own when it starts; that there is one is all that can be seen.
+            return Ok(http::shown(&served.host, served.port).await.err());
+        };
         let bytes = self.files.read(path).map_err(|error| failed(&error))?.unwrap_or_default();
         let wanted = match Certificate::parse(&bytes) {
             Ok(certificate) => certificate,

@@ -11,6 +11,7 @@ use crate::pki::{CertificateId, KubeconfigId};
 /// Plans what is wanted in the cluster.
 pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want]) -> Result<()> {
     let given = planner.options.given;
+    planner.plan.blind = planner.options.in_use && !planner.seen.answers;
     if wants.contains(&Want::NodeMarks) && !given.marks {
         node_marks(planner);
     }

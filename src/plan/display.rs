@@ -133,7 +133,11 @@ impl fmt::Display for Plan {
             if text.is_empty() { "none".to_owned() } else { text }
         };
         writeln!(f, "static pods that start: {}", names(&self.starts))?;
-        write!(f, "static pods that restart: {}", names(&self.restarts))?;
+        writeln!(f, "static pods that restart: {}", names(&self.restarts))?;
+        write!(f, "static pods that go on: {}", names(&self.stays))?;
+        if self.blind {
+            f.write_str("\nthe API server does not answer: what is in the cluster already is not known")?;
+        }
         self.kubelet.iter().try_for_each(|kubelet| write!(f, "\nkubelet: {kubelet}"))?;
         self.way.iter().try_for_each(|way| write!(f, "\nkube-apiserver: {way}"))
     }

@@ -265,7 +265,12 @@ pub struct Plan {
     pub starts: Vec<Component>,
     /// Static pods that end and start again.
     pub restarts: Vec<Component>,
-    /// How the API server is replaced, when it is.
+    /// Static pods that go on as they are.
+    pub stays: Vec<Component>,
+    /// Nobody told what is in the cluster, since the API server did not answer: everything that is wanted in it is among the steps.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub blind: bool,
+    /// What clients of the API notice, when they may notice something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub way: Option<Way>,
     /// Why the plan cannot be applied; existing files that do not fit and are not ours.

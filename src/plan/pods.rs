@@ -45,13 +45,13 @@ pub(super) fn plan(planner: &mut Planner<'_>, wants: &[Want], kubelet_changes: b
     // A renewal or a rotation is no occasion to bring another kubelet up.
     let kubelet_changes =
         kubelet_changes || (planner.seen.successor.is_some() && !planner.options.is_of_certificates());
-    let scope = Scope { kubelet, kubelet_changes, proof: wants.contains(&Want::Proof) };
+    let scope = Scope { kubelet, kubelet_changes, proof: wants.contains(&Want::Proof), ..Scope::default() };
     arrange(planner, &pods, scope, |component, change| Step::WriteManifest { component, change });
     Ok(())
 }
 
 /// What belongs to the static pods' part of a plan.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Scope {
     /// The kubelet may be stopped and started.
     pub(super) kubelet: bool,
@@ -59,6 +59,8 @@ pub(super) struct Scope {
     pub(super) kubelet_changes: bool,
     /// The pods are proven.
     pub(super) proof: bool,
+    /// What is done once the manifests are written, and before anything ends.
+    pub(super) then: Vec<Step>,
 }
 
 /// Puts the steps into the order in which all of them come up soonest; `write` makes the step that changes a manifest.
@@ -107,7 +109,7 @@ pub(super) fn arrange(
     let way = if in_use { choose_way(planner, &pods) } else { None };
     let beside = matches!(way, Some(Way::Beside { .. }));
     let all: Vec<_> = pods.iter().map(|pod| pod.component).collect();
-    if in_use && !matches!(way, Some(Way::After { .. })) && pods.iter().any(|pod| is_ending(pod, Component::Etcd)) {
+    if matches!(way, Some(Way::Waits | Way::Beside { etcd: true })) {
         etcd_first(planner, &mut pods, &write);
     }
     let swap = swap && (pods.iter().any(|pod| pod.ends) || pods.len() == all.len());
@@ -124,6 +126,7 @@ pub(super) fn arrange(
         .cloned()
         .partition(|pod| pod.ends || pod.runs || matches!(pod.component, Component::Etcd | Component::ApiServer));
     write(planner, &first);
+    planner.plan.steps.extend(scope.then);
     for pod in first.iter().filter(|pod| pod.ends) {
         let grace = if beside && pod.component == Component::ApiServer { GRACE } else { 0 };
         planner.plan.steps.push(Step::EndPod { component: pod.component, grace });
@@ -156,6 +159,8 @@ fn predict(planner: &mut Planner<'_>, pods: &[Readiness], visible: bool) {
             planner.plan.restarts.push(pod.component);
         } else if pod.change.is_some() || (visible && !pod.runs) {
             planner.plan.starts.push(pod.component);
+        } else {
+            planner.plan.stays.push(pod.component);
         }
     }
 }
@@ -187,14 +192,16 @@ fn etcd_first(planner: &mut Planner<'_>, pods: &mut Vec<Readiness>, write: &impl
     planner.kubelet(KubeletAction::Rejoin);
 }
 
-/// Chooses the way in which the API server is replaced, if it ends.
+/// Chooses the way in which the API server is replaced if it ends, and in which it waits if only etcd does.
 fn choose_way(planner: &mut Planner<'_>, pods: &[Readiness]) -> Option<Way> {
-    let ends = |component| pods.iter().find(|pod| pod.component == component && pod.ends);
-    let server = ends(Component::ApiServer)?;
+    let ends = |component| pods.iter().find(|pod| is_ending(pod, component));
+    let etcd = ends(Component::Etcd).is_some();
     let by_kubelet = planner.plan.kubelet.as_ref().is_some_and(Successor::restarts_pods);
-    let way = Way::choose(planner.seen, &server.wanted, ends(Component::Etcd).is_some(), by_kubelet);
-    planner.plan.way = Some(way.clone());
-    Some(way)
+    planner.plan.way = match ends(Component::ApiServer) {
+        Some(server) => Some(Way::choose(planner.seen, &server.wanted, etcd, by_kubelet)),
+        None => etcd.then_some(Way::Waits),
+    };
+    planner.plan.way.clone()
 }
 
 /// Has the ports compared with the files, when one that a component shows is replaced.

@@ -18,27 +18,29 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Re
     let mut planner = Planner::new(config, seen, options);
     // First, because it needs the etcd that runs, and nothing is changed yet when it fails.
     planner.plan.steps.extend(older_etcd(generation, seen).map(|minor| Step::DowngradeEtcd { minor }));
+    // In the reverse order: what the manifests need was there before them, and is put back after them.
+    let mut then = vec![];
     let manifests = Component::ALL.map(Component::path);
-    for path in generation.files.keys().filter(|path| !manifests.contains(path)) {
+    for path in generation.files.keys().rev().filter(|path| !manifests.contains(path)) {
         match change(generation, seen, path) {
             None => planner.plan.kept.push(path.clone()),
             Some(change) => {
                 planner.touched.insert(path.clone());
-                planner.plan.steps.push(Step::Restore { path: path.clone(), change });
+                then.push(Step::Restore { path: path.clone(), change });
             }
         }
     }
-    let surplus = seen.inventory.entries.iter().filter(|(path, entry)| {
+    let surplus = seen.inventory.entries.iter().rev().filter(|(path, entry)| {
         let made = entry.digest.is_some() || seen.files.get(*path).is_some_and(|state| !state.digest.is_empty());
         made && !path.starts_with(layout::UNITS) && !generation.files.contains_key(*path)
     });
     for (path, _) in surplus {
         planner.touched.insert(path.clone());
-        planner.plan.steps.push(Step::Remove { path: path.clone() });
+        then.push(Step::Remove { path: path.clone() });
     }
     let authority = format!("{}/ca.crt", config.cluster.certificates_dir);
     if [authority.as_str(), KUBELET_KUBECONFIG].iter().any(|path| planner.touched.contains(*path)) {
-        planner.plan.steps.push(Step::RelinkKubeletCertificate);
+        then.push(Step::RelinkKubeletCertificate);
     }
     let kubelet = planner.touched.iter().any(|path| path.starts_with(layout::KUBELET) || *path == KUBELET_KUBECONFIG);
     let pods: Vec<_> = Component::ALL
@@ -53,7 +55,7 @@ pub fn rollback(generation: &Generation, config: &Config, seen: &Snapshot) -> Re
         })
         .collect();
     let restore = |component: Component, change: Change| Step::Restore { path: component.path(), change };
-    pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true }, restore);
+    pods::arrange(&mut planner, &pods, Scope { kubelet: true, kubelet_changes: kubelet, proof: true, then }, restore);
     cluster::put_back(&mut planner)?;
     pods::served(&mut planner, true);
     Ok(planner.plan)

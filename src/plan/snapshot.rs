@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub resolved: bool,
     /// Sandboxes of static pods; `None` when the runtime does not answer.
     pub pods: Option<Vec<PodRun>>,
+    /// Whether the API server answered.
+    pub answers: bool,
     /// The Node; `None` when the API server does not answer or does not know it.
     pub node: Option<NodeState>,
     /// The cluster's certificate authority in PEM; empty when there is none.

@@ -20,6 +20,8 @@ pub enum Way {
         /// Whether etcd is replaced, too: before that, and requests wait for it in the API server that runs.
         etcd: bool,
     },
+    /// It goes on, and what it is asked waits in it while etcd is replaced.
+    Waits,
     /// The API is away while it starts.
     After {
         /// Why.
@@ -34,6 +36,7 @@ impl fmt::Display for Way {
                 f.write_str("a second API server answers on the same port while the first is replaced")?;
                 if *etcd { f.write_str("; etcd is replaced before that, and requests wait") } else { Ok(()) }
             }
+            Self::Waits => f.write_str("it goes on, and requests wait while etcd is replaced"),
             Self::After { because } => write!(f, "the API is away while its server restarts: {because}"),
         }
     }

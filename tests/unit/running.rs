@@ -34,6 +34,7 @@ impl Running {
             ..ServiceStatus::default()
         });
         seen.free_memory_mib = 8192;
+        seen.answers = true;
         Self { config, seen, root }
     }
 
@@ -136,7 +137,14 @@ async fn etcd_comes_back_before_anybody_waits_for_the_api_server() {
     let kubelet = |action| Step::Kubelet { action };
     let (alone, rejoin) = (kubelet(KubeletAction::Alone), kubelet(KubeletAction::Rejoin));
     let plan = node.plan(in_use());
-    assert_eq!((&plan.restarts[..], &plan.way), (&[Component::Etcd][..], &None));
+    assert_eq!((&plan.restarts[..], &plan.way), (&[Component::Etcd][..], &Some(Way::Waits)));
+    assert_eq!(plan.stays, [Component::ApiServer, Component::ControllerManager, Component::Scheduler]);
+    assert!(
+        plan.to_string().contains("static pods that go on: kube-apiserver, kube-controller-manager, kube-scheduler")
+    );
+    assert!(!plan.to_string().contains("is not known"), "{plan}");
+    node.seen.answers = false;
+    assert!(node.plan(in_use()).to_string().contains("what is in the cluster already is not known"));
     let end = Step::EndPod { component: Component::Etcd, grace: 0 };
     let order = [kubelet(KubeletAction::Stop), end, alone, Step::AwaitApiServer, rejoin];
     let places = order.iter().map(|step| plan.steps.iter().position(|other| other == step).expect("a step"));
