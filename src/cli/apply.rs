@@ -18,6 +18,7 @@ use crate::host::{self, facts, lock};
 use crate::layout;
 use crate::manifest;
 use crate::observe;
+use crate::phase::Want;
 use crate::plan::{self, Given, Options, Plan, Renewal, Rotation, Snapshot, Step};
 use crate::preflight;
 use crate::release;
@@ -95,6 +96,42 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// What is wanted on this occasion.
+    fn wants(&self, config: &Config, files: &Files) -> Vec<Want> {
+        let mut wants = init::wants(None, config, files);
+        match &self.rotation {
+            Some(rotation) => wants.retain(|want| rotation.concerns(*want)),
+            None if !self.renew.alone => {}
+            None => wants.retain(|want| want.is_renewed(&self.renew.ids)),
+        }
+        wants.retain(|want| !self.once.skips(*want));
+        wants
+    }
+
+    fn options(&self, was: &Config, config: &Config) -> Options {
+        let (mut renew, rotation) = (self.renew.clone(), self.rotation.clone());
+        if !renew.alone {
+            renew = renew.with_changes(was, config);
+        }
+        let (given, context_lines) = (given(was, config), self.once.context_lines);
+        Options { force: self.force, in_use: true, given, renew, rotation, context_lines }
+    }
+
+    /// Fails when something is ill already, or there is no room for the snapshot. False when nobody looked: renewal is the cure for
+    /// what has ended.
+    async fn is_well(&self, plan: &Plan, config: &Config, files: &Files, reporter: &mut dyn Reporter) -> Result<bool> {
+        let looks = !self.renew.alone || self.rotation.is_some();
+        if looks {
+            preflight::health(config, files, reporter).await?;
+        }
+        if plan.steps.contains(&Step::SnapshotEtcd) {
+            let etcd = snapshot::connect(config, files).await?;
+            let room = snapshot::room(layout::SNAPSHOTS, &etcd, files).await;
+            room.map_err(|error| error.hint("nothing was changed"))?;
+        }
+        Ok(looks)
+    }
+
     /// Plans the change, and makes it unless this is a dry-run.
     pub(super) async fn run(&self, global: &Global) -> Result<()> {
         let began = Instant::now();
@@ -113,27 +150,13 @@ impl Change<'_> {
             Box::pin(crate::apply::recover(&files, reporter.as_mut())).await?;
         }
 
-        let mut wants = init::wants(None, &config, &files);
-        match &self.rotation {
-            Some(rotation) => wants.retain(|want| rotation.concerns(*want)),
-            None if !self.renew.alone => {}
-            None => wants.retain(|want| want.is_renewed(&self.renew.ids)),
-        }
-        wants.retain(|want| !self.once.skips(*want));
         let seen = observe::observe(&config, &files).await?;
         let inputs = preflight::look(&config, &seen, &files, facts.kubelet_version).await;
         let was = from.input.config()?;
         let fit = preflight::check(&inputs, reporter.as_mut())
             .and_then(|()| not_before(&from, &config))
             .and_then(|()| known_options(&config, &seen, was.cluster.version.minor, reporter.as_mut()));
-        let (mut renew, rotation) = (self.renew.clone(), self.rotation.clone());
-        if !renew.alone {
-            renew = renew.with_changes(&was, &config);
-        }
-        let context_lines = self.once.context_lines;
-        let given = given(&was, &config);
-        let options = Options { force: self.force, in_use: true, given, renew, rotation, context_lines };
-        let mut plan = plan::plan(&wants, &config, &seen, options)?;
+        let mut plan = plan::plan(&self.wants(&config, &files), &config, &seen, self.options(&was, &config))?;
         plan.images = inputs.missing_images();
         if dry_run {
             // Who asks what would be done is told, whatever stands in the way.
@@ -143,17 +166,7 @@ impl Change<'_> {
         }
         fit?;
         init::refuse(&plan)?;
-        // Renewal is the cure for what ended.
-        let was_well = !self.renew.alone || self.rotation.is_some();
-        if was_well {
-            preflight::health(&config, &files, reporter.as_mut()).await?;
-        }
-        if plan.steps.contains(&Step::SnapshotEtcd) {
-            let etcd = snapshot::connect(&config, &files).await?;
-            snapshot::room(layout::SNAPSHOTS, &etcd, &files)
-                .await
-                .map_err(|error| error.hint("nothing was changed"))?;
-        }
+        let was_well = self.is_well(&plan, &config, &files, reporter.as_mut()).await?;
         // Before the first change: an image that cannot be had must not cost a restart.
         preflight::pull(&inputs, &interrupt, reporter.as_mut()).await?;
         let transaction = Transaction {

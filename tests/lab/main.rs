@@ -8,6 +8,7 @@ mod adopt;
 mod apply;
 mod beside;
 mod certs;
+mod change;
 mod cluster;
 mod damage;
 #[path = "../unit/difference.rs"]
