@@ -18,6 +18,7 @@ use crate::status::look::{self, Looked};
 const BACK: Duration = Duration::from_secs(200);
 const LINES: usize = 4000;
 const KUBELET_LINES: usize = 200;
+const NO_NODE_YET: &str = "because node is not registered yet";
 /// Environment files of the kubelet's unit, in its order: kubeadm's, and the user's on Debian and on Red Hat's systems.
 const FLAG_FILES: [&str; 3] = [layout::KUBELET_FLAGS, "/etc/default/kubelet", "/etc/sysconfig/kubelet"];
 
@@ -46,7 +47,11 @@ async fn examine(files: &Files) -> Result<Exam> {
     let since = evidence.kubelet.as_ref().and_then(service::ServiceStatus::last_start);
     let mut evidence = evidence;
     if let Some(since) = since.filter(|since| *since > host::now() - BACK) {
-        evidence.kubelet_log = service::journal(service::KUBELET, since, KUBELET_LINES).await;
+        evidence.kubelet_log = service::journal(service::KUBELET, since, LINES).await;
+        // Without a Node it says so ten times a second, and why there is none only every few seconds.
+        evidence.kubelet_log.retain(|line| !line.contains(NO_NODE_YET));
+        let surplus = evidence.kubelet_log.len().saturating_sub(KUBELET_LINES);
+        evidence.kubelet_log.drain(..surplus);
     }
     let directory = lint::look(files, layout::MANIFESTS).unwrap_or_default();
     Ok(Exam {

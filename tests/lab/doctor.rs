@@ -191,7 +191,7 @@ fn a_bad_flag_is_named_on_a_node_of_kubeadm() {
     let text = node.kubekeel(&["status"]).stdout;
     assert_eq!(text.matches("[======] ready").count(), 4, "{text}");
 
-    sh(&node, "cd /etc/kubernetes/manifests; sed 's|^    - --kubeconfig=.*|&\n    - --no-such-flag|' kube-scheduler.yaml > /root/new
+    sh(&node, "cd /etc/kubernetes/manifests; sed 's|^    - --kubeconfig=.*|&\\n    - --no-such-flag|' kube-scheduler.yaml > /root/new
         grep -q no-such-flag /root/new; mv /root/new kube-scheduler.yaml");
     let causes = node.wait_until("bad-flag", Duration::from_secs(90), || {
         let (code, causes) = doctor(&node);
