@@ -114,7 +114,8 @@ impl Transaction<'_> {
             prover.stay(&all, self.min_ready).await?;
         }
         if self.was_well {
-            prover.untouched(seen.pods.iter().flatten(), all.into_iter().filter(|pod| !new.contains(pod))).await?;
+            let said = |pod: &Component| new.contains(pod) || plan.may_restart.contains(pod);
+            prover.untouched(seen.pods.iter().flatten(), all.into_iter().filter(|pod| !said(pod))).await?;
         }
         self.unedited(seen, &inventory)
     }

@@ -135,6 +135,9 @@ impl fmt::Display for Plan {
         writeln!(f, "static pods that start: {}", names(&self.starts))?;
         writeln!(f, "static pods that restart: {}", names(&self.restarts))?;
         write!(f, "static pods that go on: {}", names(&self.stays))?;
+        if !self.may_restart.is_empty() {
+            write!(f, "\nof these may restart while the API is away: {}", names(&self.may_restart))?;
+        }
         if self.blind {
             f.write_str("\nthe API server does not answer: what is in the cluster already is not known")?;
         }

@@ -267,6 +267,10 @@ pub struct Plan {
     pub restarts: Vec<Component>,
     /// Static pods that go on as they are.
     pub stays: Vec<Component>,
+    /// Those of them that may end themselves while the API is away, and start again: the controllers give up what they lead when they
+    /// cannot renew their leases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_restart: Vec<Component>,
     /// Nobody told what is in the cluster, since the API server did not answer: everything that is wanted in it is among the steps.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blind: bool,

@@ -108,6 +108,10 @@ pub(super) fn arrange(
     // A way back is taken when something is wrong, so it is the shortest one.
     let way = if in_use { choose_way(planner, &pods) } else { None };
     let beside = matches!(way, Some(Way::Beside { .. }));
+    let away =
+        pods.iter().any(|pod| is_ending(pod, Component::Etcd) || (is_ending(pod, Component::ApiServer) && !beside));
+    let leads = |component: &Component| matches!(component, Component::ControllerManager | Component::Scheduler);
+    planner.plan.may_restart = planner.plan.stays.iter().copied().filter(|pod| away && leads(pod)).collect();
     let all: Vec<_> = pods.iter().map(|pod| pod.component).collect();
     if matches!(way, Some(Way::Waits | Way::Beside { etcd: true })) {
         etcd_first(planner, &mut pods, &write);

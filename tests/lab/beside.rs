@@ -10,7 +10,7 @@ use crate::node::{Node, Options};
 
 const SHARING: &str = "{name: permit-port-sharing, value: \"true\"}";
 
-fn with_flags(flags: &str) -> String {
+pub(crate) fn with_flags(flags: &str) -> String {
     with_cluster(&format!("apiServer: {{extraArgs: [{SHARING}{flags}]}}"))
 }
 

@@ -139,6 +139,8 @@ async fn etcd_comes_back_before_anybody_waits_for_the_api_server() {
     let plan = node.plan(in_use());
     assert_eq!((&plan.restarts[..], &plan.way), (&[Component::Etcd][..], &Some(Way::Waits)));
     assert_eq!(plan.stays, [Component::ApiServer, Component::ControllerManager, Component::Scheduler]);
+    let said = "of these may restart while the API is away: kube-controller-manager, kube-scheduler";
+    assert!(plan.to_string().contains(said), "{plan}");
     assert!(
         plan.to_string().contains("static pods that go on: kube-apiserver, kube-controller-manager, kube-scheduler")
     );
@@ -169,7 +171,9 @@ async fn the_way_of_replacing_the_api_server_is_the_one_that_costs_least_and_has
         change(&mut node);
         node
     };
-    assert_eq!(node(SHARING).await.plan(in_use()).way, Some(Way::Beside { etcd: false }));
+    let plan = node(SHARING).await.plan(in_use());
+    assert_eq!((plan.way, plan.may_restart), (Some(Way::Beside { etcd: false }), vec![]));
+    assert_eq!(node("").await.plan(in_use()).may_restart, [Component::ControllerManager, Component::Scheduler]);
     assert_eq!(node(SHARING).await.plan(Options::default()).way, None, "init has nobody to keep waiting");
 
     let reason = |node: &Running| match node.plan(in_use()).way {
