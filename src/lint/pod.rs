@@ -107,7 +107,7 @@ fn typed(pod: &Value) -> Result<Value, String> {
     serde_json::to_value(typed).map_err(|error| error.to_string())
 }
 
-/// Quantities may be numbers (`resource.Quantity`, `UnmarshalJSON`).
+/// Quantities may be numbers, and one of a map that is null is 0 (`resource.Quantity`, `UnmarshalJSON`).
 fn quantities(value: &mut Value) {
     const NAMES: [&str; 5] = ["limits", "requests", "overhead", "sizeLimit", "divisor"];
     let text = |value: &mut Value| {
@@ -120,7 +120,12 @@ fn quantities(value: &mut Value) {
         Value::Object(map) => {
             for (name, value) in map.iter_mut() {
                 match value {
-                    Value::Object(inner) if NAMES.contains(&name.as_str()) => inner.values_mut().for_each(text),
+                    Value::Object(inner) if NAMES.contains(&name.as_str()) => inner.values_mut().for_each(|value| {
+                        text(value);
+                        if value.is_null() {
+                            *value = "0".into();
+                        }
+                    }),
                     value if NAMES.contains(&name.as_str()) => text(value),
                     value => quantities(value),
                 }

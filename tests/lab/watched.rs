@@ -70,6 +70,8 @@ pub(crate) struct Watched {
 
 /// A link, whose target changes without an event: it tells that there was a scan.
 const SCAN: &str = "zz-scan";
+/// The pod that it makes.
+const MARKER: &str = "default/scan";
 /// A file that is renamed to its place: it tells that all events before it are through.
 const EVENT: &str = "zz-event";
 
@@ -287,10 +289,12 @@ impl Watched {
                 self.catch_up();
             }
         }
-        if self.scanned {
+        let after = self.kubelet();
+        // A scan takes the old marker away before it brings the new one.
+        let has_marker = |running: &Running| running.iter().any(|(name, _)| name == MARKER);
+        if self.scanned || (has_marker(&self.expected()) && !has_marker(&after)) {
             return Err(Interrupted);
         }
-        let after = self.kubelet();
         assert_eq!(
             self.expected(),
             after,
@@ -353,15 +357,21 @@ impl Watched {
         sorted(self.kept.values().map(named))
     }
 
+    /// The same without the pod that is armed for the next scan: of what is behind the link now the kubelet does not know yet.
+    pub(crate) fn without_the_marker(&self) -> Running {
+        self.kubelet().into_iter().filter(|(name, _)| name != MARKER).collect()
+    }
+
     /// What the model says that it keeps.
     fn expected(&self) -> Running {
         sorted(self.model.running().map(|made| (made.pod.clone(), number(&made.content))))
     }
 
-    /// What lint says that it keeps.
+    /// What lint says that it keeps, without the same one.
     pub(crate) fn lint(&self) -> Running {
         let judged = judge(&look(&Files::new(self.directory()), "/").unwrap(), None);
         let runs = judged.into_iter().filter(|judged| judged.verdict == Verdict::Runs).filter_map(|judged| judged.made);
+        let runs = runs.filter(|made| made.pod != MARKER);
         sorted(runs.map(|made| (made.pod, number(&made.content))))
     }
 }
