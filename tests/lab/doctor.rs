@@ -188,8 +188,9 @@ fn a_bad_flag_is_named_on_a_node_of_kubeadm() {
         .wait_until("a control plane", Duration::from_secs(120), || Some(doctor(&node)).filter(|(code, _)| *code == 4));
     let found: Vec<_> = causes.iter().map(|cause| (&cause["cause"], &cause["remedy"])).collect();
     assert_eq!(found, [(&Value::from("not-ours"), &Value::from("kubekeel adopt"))]);
-    let text = node.kubekeel(&["status"]).stdout;
-    assert_eq!(text.matches("[======] ready").count(), 4, "{text}");
+    node.wait_until("four that are ready", Duration::from_secs(60), || {
+        (node.kubekeel(&["status"]).stdout.matches("[======] ready").count() == 4).then_some(())
+    });
 
     sh(&node, "cd /etc/kubernetes/manifests; sed 's|^    - --kubeconfig=.*|&\\n    - --no-such-flag|' kube-scheduler.yaml > /root/new
         grep -q no-such-flag /root/new; mv /root/new kube-scheduler.yaml");
