@@ -164,7 +164,7 @@ fn what_runs_and_what_ends_and_when_is_what_the_kubelet_does() {
     // The pod that tells of events is in each.
     assert!(pods > SEQUENCES + SEQUENCES / 2, "the sequences leave something to compare: {pods} pods");
     assert!(at_once > SEQUENCES / 2 && scanned > SEQUENCES / 2, "{at_once} pods ended at once, {scanned} at a scan");
-    assert!(checked > SEQUENCES / 4, "{checked} judgements were compared");
+    assert!(checked > SEQUENCES / 8, "{checked} judgements were compared");
 }
 
 /// One file each, so that no other one hides it.
