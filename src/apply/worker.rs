@@ -105,7 +105,14 @@ impl Worker<'_> {
     /// Restarts the kubelet, and waits for it to be as well as it was.
     async fn restart(&self, was_ready: bool, reporter: &mut dyn Reporter) -> Result<()> {
         let (began, began_at) = (Instant::now(), host::now());
-        let since = seconds(began_at);
+        // The cluster's times are whole seconds: what the kubelet of before says comes before this one, and what the next says not.
+        let since = seconds(began_at) + 1;
+        for _ in 0..6 {
+            if seconds(host::now()) >= since {
+                break;
+            }
+            host::sleep(PERIOD).await;
+        }
         restart_kubelet().await.map_err(|error| failed(&error))?;
         reporter.event(&Event::Work { text: format!("await the Node {}", self.node), done: 0, total: 1 });
         loop {
@@ -142,6 +149,9 @@ impl Worker<'_> {
             Ok(None) => Some(format!("there is no Node {}", self.node)),
             Ok(Some(node)) if node.heartbeat.is_none_or(|heartbeat| heartbeat < since) => {
                 Some("the cluster has not heard of it since".to_owned())
+            }
+            Ok(Some(node)) if self.installed.as_ref().is_some_and(|version| version.to_string() != node.kubelet) => {
+                Some(format!("the cluster still knows it as {}", node.kubelet))
             }
             Ok(Some(node)) if was_ready && !node.ready => Some("its Node is not Ready".to_owned()),
             Ok(Some(_)) => None,
