@@ -30,8 +30,7 @@ certificate; when its name is given it is told to do so now.";
 
 /// Everything that can be renewed.
 const ALL: &str = "all";
-/// What the kubelet renews by itself.
-/// Its row in the table of what ends when.
+/// The row of what the kubelet renews by itself, in the table of what ends when.
 const KUBELET_CLIENT: &str = "kubelet-client";
 const KUBELET: Renewable = Renewable::Kubeconfig(KubeconfigId::Kubelet);
 
