@@ -158,7 +158,7 @@ impl Applier<'_> {
             match () {
                 () if is_ours || (planned && !self.seen.inventory.is_edited(&file.path, &digest)) => {}
                 () if planned || self.generation.is_some() => self.keep_edit(&file.path, now)?,
-                () => surprises.push(Problem::new(&file.path, "somebody edited it while this run was going on")),
+                () => surprises.push(file.path.clone()),
             }
         }
         if surprises.is_empty() {
@@ -171,8 +171,7 @@ impl Applier<'_> {
                 None => self.inventory.erase(&file.path),
             }
         }
-        let hint = "put the change into the configuration, and run the same command again";
-        Err(Error::problems(Kind::Drift, "files were edited while this run was going on", surprises).hint(hint))
+        Err(edited(surprises))
     }
 
     fn keep_edit(&mut self, path: &str, content: Zeroizing<Vec<u8>>) -> Result<()> {
@@ -221,4 +220,12 @@ impl Applier<'_> {
         self.inventory.erase(path);
         Ok(())
     }
+}
+
+/// Files that somebody edited while a run was going on.
+pub(super) fn edited(paths: Vec<String>) -> Error {
+    let problem = |path| Problem::new(path, "somebody edited it while this run was going on");
+    let problems = paths.into_iter().map(problem).collect();
+    Error::problems(Kind::Drift, "files were edited while this run was going on", problems)
+        .hint("put the change into the configuration, and run the same command again")
 }

@@ -50,13 +50,11 @@ impl Applier<'_> {
 
     /// Points kubelet.conf to a port where nobody listens, so that the kubelet is refused at once and waits for nothing.
     fn leave_api_server(&mut self) -> Result<()> {
-        let path = layout::kubeconfig(KubeconfigId::Kubelet.file());
-        let bytes = self.read(&path)?;
+        let bytes = self.read(&layout::kubeconfig(KubeconfigId::Kubelet.file()))?;
         let named = kubeconfig::parse(&bytes).map_err(|error| failed(&error))?;
         let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
         let alone = Zeroizing::new(text.replace(&named.server, NOBODY).into_bytes());
-        let file = Publish { path, content: alone, mode: 0o600, replace: true };
-        self.files.publish(&[file]).map_err(|error| failed(&error))?;
+        self.publish_kubeconfig(alone)?;
         self.kubeconfig = Some(bytes);
         host::fault::point("kubelet alone");
         Ok(())
@@ -67,6 +65,12 @@ impl Applier<'_> {
         let Some(content) = self.kubeconfig.take() else { return Ok(()) };
         let path = layout::kubeconfig(KubeconfigId::Kubelet.file());
         self.inventory.record(&path, crate::observe::sha256(&content));
+        self.publish_kubeconfig(content)
+    }
+
+    /// Writes kubelet.conf at once and without a record: what it says for a moment is no edit.
+    fn publish_kubeconfig(&self, content: Zeroizing<Vec<u8>>) -> Result<()> {
+        let path = layout::kubeconfig(KubeconfigId::Kubelet.file());
         let file = Publish { path, content, mode: 0o600, replace: true };
         self.files.publish(&[file]).map_err(|error| failed(&error))
     }

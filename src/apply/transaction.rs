@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::files::edited;
 use super::generations::{Generations, Pending};
 use super::restore::{self, EtcdData};
 use super::{downgrade, watchdog};
 use crate::config::{Config, Input};
-use crate::error::{Error, Kind, Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::event::{Event, Reporter};
 use crate::generation::Generation;
 use crate::host::fs::Files;
@@ -128,14 +129,10 @@ impl Transaction<'_> {
             let Some(digest) = now.map(|bytes| observe::sha256(&bytes)) else { continue };
             let was = seen.files.get(&path).is_some_and(|state| state.digest == digest);
             if !was && inventory.is_edited(&path, &digest) {
-                edits.push(Problem::new(path, "somebody edited it while this run was going on"));
+                edits.push(path);
             }
         }
-        if edits.is_empty() {
-            return Ok(());
-        }
-        let hint = "put the change into the configuration, and run the same command again";
-        Err(Error::problems(Kind::Drift, "files were edited while this run was going on", edits).hint(hint))
+        if edits.is_empty() { Ok(()) } else { Err(edited(edits)) }
     }
 }
 

@@ -108,10 +108,7 @@ pub(super) fn arrange(
     // A way back is taken when something is wrong, so it is the shortest one.
     let way = if in_use { choose_way(planner, &pods) } else { None };
     let beside = matches!(way, Some(Way::Beside { .. }));
-    let away =
-        pods.iter().any(|pod| is_ending(pod, Component::Etcd) || (is_ending(pod, Component::ApiServer) && !beside));
-    let leads = |component: &Component| matches!(component, Component::ControllerManager | Component::Scheduler);
-    planner.plan.may_restart = planner.plan.stays.iter().copied().filter(|pod| away && leads(pod)).collect();
+    planner.plan.may_restart = may_restart(&planner.plan.stays, &pods, beside);
     let all: Vec<_> = pods.iter().map(|pod| pod.component).collect();
     if matches!(way, Some(Way::Waits | Way::Beside { etcd: true })) {
         etcd_first(planner, &mut pods, &write);
@@ -167,6 +164,14 @@ fn predict(planner: &mut Planner<'_>, pods: &[Readiness], visible: bool) {
             planner.plan.stays.push(pod.component);
         }
     }
+}
+
+/// The controllers that go on, while the API is away long enough for them to give up what they lead.
+fn may_restart(stays: &[Component], pods: &[Readiness], beside: bool) -> Vec<Component> {
+    let away =
+        pods.iter().any(|pod| is_ending(pod, Component::Etcd) || (is_ending(pod, Component::ApiServer) && !beside));
+    let leads = |component: &Component| matches!(component, Component::ControllerManager | Component::Scheduler);
+    stays.iter().copied().filter(|pod| away && leads(pod)).collect()
 }
 
 fn is_ending(pod: &Readiness, component: Component) -> bool {
